@@ -1,0 +1,159 @@
+"""Options from flags, a JSON file and the environment, into one frozen model.
+
+A pydantic model beside its owner says what an option is: name, type, default, range and a
+description with its unit. This file turns such models into flags, merges what the user gave
+(flags over file over environment over defaults), and answers a bad value with one line that
+names the field, the value and the range, and an unknown name with the nearest known one.
+It reads neither argv nor the environment itself; the two command lines do.
+"""
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from contract.errors import OptionsError
+
+
+class Options(BaseModel):
+    """Base of every options model: frozen, unknown names refused, no infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """One option as a table or an error message shows it."""
+
+    name: str
+    type: str
+    default: str
+    range: str
+    description: str
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, such as `int in [4, inf)`."""
+        return f"{self.type} in {self.range}" if self.range else self.type
+
+
+def describe(model: type[Options]) -> list[OptionRow]:
+    """The options of a model in their order."""
+    return [_row(name, field) for name, field in model.model_fields.items()]
+
+
+def add_flags(parser: argparse.ArgumentParser, model: type[Options], title: str) -> None:
+    """Add a `--name` flag for each option; values stay text until `build` checks them."""
+    group = parser.add_argument_group(title)
+    for row in describe(model):
+        note = f" ({row.expected}; default {row.default})" if row.default else f" ({row.expected})"
+        # A switch may stand alone or be given a value, as KServe's own flags allow.
+        switch = {"nargs": "?", "const": "true"} if row.type == "bool" else {}
+        group.add_argument(
+            f"--{row.name}",
+            default=None,
+            metavar=row.type.upper() if "|" not in row.type else None,
+            help=(row.description + note).replace("%", "%%"),
+            **switch,  # type: ignore[arg-type]  # argparse types each keyword apart
+        )
+
+
+def given_flags(namespace: argparse.Namespace, model: type[Options]) -> dict[str, Any]:
+    """What the command line gave for the options of `model`."""
+    values = {name: getattr(namespace, name) for name in model.model_fields}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def given_environment(
+    environ: Mapping[str, str], prefix: str, model: type[Options]
+) -> dict[str, str]:
+    """What variables named `prefix` + upper-case option give for the options of `model`."""
+    names = {f"{prefix}{name.upper()}": name for name in model.model_fields}
+    return {name: environ[variable] for variable, name in names.items() if variable in environ}
+
+
+def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
+    """Merge `layers`, the first winning, and check them against `model`.
+
+    Raises:
+        OptionsError: One line for each unknown name and each value out of its range.
+    """
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged.update(layer)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as err:
+        rows = {row.name: row for row in describe(model)}
+        raise OptionsError(_problems(err, rows)) from None
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """One line about an unknown option that suggests the nearest known one."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return f"{name}: unknown option; {hint}"
+
+
+def _problems(err: ValidationError, rows: Mapping[str, OptionRow]) -> list[str]:
+    problems = []
+    for detail in err.errors():
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        if detail["type"] == "extra_forbidden":
+            problems.append(unknown_name(name, list(rows)))
+        elif detail["type"] == "missing":
+            problems.append(f"{name}: required, but not given; expected {rows[name].expected}")
+        elif name in rows:
+            problems.append(f"{name}: got {detail['input']!r}, expected {rows[name].expected}")
+        else:
+            problems.append(detail["msg"].removeprefix("Value error, "))
+    return problems
+
+
+def _row(name: str, field: FieldInfo) -> OptionRow:
+    default = field.default
+    return OptionRow(
+        name=name,
+        type=_type_name(field.annotation),
+        default="" if default is PydanticUndefined or default is None else _text(default),
+        range=_range_of(field),
+        description=field.description or "",
+    )
+
+
+def _type_name(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return "|".join(str(choice) for choice in get_args(annotation))
+    if origin in (Union, UnionType):
+        return "|".join(_type_name(arg) for arg in get_args(annotation) if arg is not type(None))
+    name = getattr(annotation, "__name__", str(annotation))
+    return {"Path": "path", "str": "text"}.get(name, name)
+
+
+def _text(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _range_of(field: FieldInfo) -> str:
+    low, high = "(-inf", "inf)"
+    for bound in field.metadata:
+        if isinstance(bound, annotated_types.Ge):
+            low = f"[{bound.ge}"
+        elif isinstance(bound, annotated_types.Gt):
+            low = f"({bound.gt}"
+        elif isinstance(bound, annotated_types.Le):
+            high = f"{bound.le}]"
+        elif isinstance(bound, annotated_types.Lt):
+            high = f"{bound.lt})"
+    return "" if (low, high) == ("(-inf", "inf)") else f"{low}, {high}"

@@ -1,0 +1,135 @@
+"""Picture bytes -> upright RGB uint8 array of the model's input size.
+
+The trainer's evaluation and the server call the same function, so a picture means the same
+numbers on both sides. JPEG files are decoded at a reduced scale where the target allows it
+(libjpeg's DCT scaling), which costs a fraction of the full decode and changes the result by
+less than the resampling does.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from contract.errors import BrokenPicture, NotAPicture, PictureError, TooManyPixels
+
+READABLE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+DEFAULT_MAX_PIXELS: Final = 100_000_000
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE_OF_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS_AXES = (5, 6, 7, 8)
+_REDUCING_GAP = 2.0  # decode and pre-shrink to no less than twice the target, then resample
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, resized for a model.
+
+    Attributes:
+        pixels: RGB uint8 [height, width, 3], upright.
+        width: Width of the upright picture as sent, in pixels.
+        height: Height of the upright picture as sent, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def decode_picture(
+    data: bytes, height: int, width: int, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Picture:
+    """Decode a picture file and squash it to RGB uint8 [height, width, 3].
+
+    The EXIF orientation is applied; grey and palette pictures become RGB; transparent pixels
+    are laid over white; 16-bit samples keep their upper 8 bits; of an animation the first frame
+    is taken. Resampling is bilinear with antialiasing.
+
+    Args:
+        data: The bytes of one JPEG, PNG, WebP, BMP, GIF or TIFF file.
+        height: Rows of the result.
+        width: Columns of the result.
+        max_pixels: Largest accepted width times height, checked before decoding.
+
+    Raises:
+        NotAPicture: The bytes are of no readable format.
+        BrokenPicture: They are truncated or corrupt.
+        TooManyPixels: The picture is over the limit.
+    """
+    image = _open(data, max_pixels)
+    file_format = image.format or "picture"
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        swap = orientation in _SWAPS_AXES
+        sent_width, sent_height = reversed(image.size) if swap else image.size
+        target = (height, width) if swap else (width, height)
+        image.draft("RGB", (round(target[0] * _REDUCING_GAP), round(target[1] * _REDUCING_GAP)))
+        image = _to_rgb(image)
+        if image.size != target:
+            image = image.resize(target, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+        if (transpose := _TRANSPOSE_OF_ORIENTATION.get(orientation)) is not None:
+            image = image.transpose(transpose)
+        return Picture(np.asarray(image), sent_width, sent_height)
+    except MemoryError:
+        raise
+    except Exception as err:  # Pillow's readers raise whatever a hostile file makes them meet
+        raise BrokenPicture(file_format, str(err) or type(err).__name__) from err
+
+
+def check_picture(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureError | None:
+    """Decode a picture completely and return what is wrong with it, or None."""
+    try:
+        decode_picture(data, 8, 8, max_pixels)
+    except PictureError as err:
+        return err
+    return None
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    # The limit is ours, with our message; Pillow's own would only warn at half of its limit.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        image = Image.open(BytesIO(data), formats=READABLE_FORMATS)
+    except UnidentifiedImageError as err:
+        raise NotAPicture(len(data), READABLE_FORMATS) from err
+    except Exception as err:  # as above: a header can be as hostile as a body
+        raise BrokenPicture("picture", str(err) or type(err).__name__) from err
+    if image.width * image.height > max_pixels:
+        raise TooManyPixels(image.width, image.height, max_pixels)
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode == "F":
+        return _grey_to_rgb(np.asarray(image, dtype=np.float32), scale_to_one=True)
+    if image.mode.startswith("I"):
+        return _grey_to_rgb(
+            np.asarray(image, dtype=np.float32) / np.float32(256), scale_to_one=False
+        )
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey_to_rgb(grey: NDArray[np.float32], *, scale_to_one: bool) -> Image.Image:
+    """Grey [H, W] in [0, 255], or in [0, 1] where `scale_to_one` and no value is above 1."""
+    if scale_to_one and grey.max(initial=0) <= 1:
+        grey = grey * 255
+    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,168 @@
+"""The model repository's layout, and publishing into it.
+
+    model_repository/NAME/config.pbtxt        what the model is (model_config.py)
+    model_repository/NAME/labels.txt          its classes (labels.py)
+    model_repository/NAME/VERSION/model.onnx  one folder a version, named 1, 2, 3, ...
+
+A version is written into a hidden folder beside it and renamed into place, so a version that
+exists is whole, and a reader never meets half of one. The price: config.pbtxt and labels.txt are
+shared by all versions, so a version with another interface is refused and needs another name.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from contract.errors import ConfigError, RepositoryError
+from contract.labels import check_labels, read_labels
+from contract.model_config import (
+    CONFIG_FILE,
+    LABELS_FILE,
+    MODEL_FILE,
+    ModelConfig,
+    read_model_config,
+)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_VERSION = re.compile(r"[1-9][0-9]*")
+_INTERFACE_PARAMETERS: Final = ("task", "resize")
+_PUBLISH_ATTEMPTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where a version was published."""
+
+    model_dir: Path
+    version: int
+
+    @property
+    def version_dir(self) -> Path:
+        """The folder of the version."""
+        return self.model_dir / str(self.version)
+
+
+def check_model_name(name: str) -> str:
+    """Return `name` if it is safe as a folder and in a URL.
+
+    Raises:
+        RepositoryError: It is not.
+    """
+    if not _NAME.fullmatch(name):
+        raise RepositoryError(
+            f"model name {name!r}: expected up to 128 letters, digits, '.', '_' and '-', "
+            "the first a letter or digit"
+        )
+    return name
+
+
+def list_model_dirs(repository: Path) -> list[Path]:
+    """The model folders of a repository, by name; hidden ones are not models.
+
+    Raises:
+        RepositoryError: The repository is not a folder that can be read.
+    """
+    try:
+        entries = sorted(repository.iterdir())
+    except OSError as err:
+        raise RepositoryError(f"model repository {repository}: {err.strerror or err}") from err
+    return [path for path in entries if path.is_dir() and not path.name.startswith(".")]
+
+
+def list_versions(model_dir: Path) -> list[int]:
+    """The version numbers of a model, ascending; empty if the folder does not exist."""
+    if not model_dir.is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in model_dir.iterdir()
+        if _VERSION.fullmatch(path.name) and path.is_dir()
+    )
+
+
+def publish(
+    repository: Path,
+    config: ModelConfig,
+    labels: Sequence[str],
+    write_model: Callable[[Path], None],
+) -> Published:
+    """Publish a model as the next version of `config.name`; readers see all of it or nothing.
+
+    Args:
+        repository: The model repository; made if it does not exist.
+        config: The configuration, which replaces the present one.
+        labels: The class names in index order.
+        write_model: Writes and checks model.onnx at the path it is given.
+
+    Raises:
+        ConfigError: The labels cannot be written.
+        RepositoryError: The model exists with another interface, or no folder can be written.
+    """
+    model_dir = repository / check_model_name(config.name)
+    check_labels(model_dir / LABELS_FILE, labels)
+    _check_same_interface(model_dir, config, labels)
+    try:
+        model_dir.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=model_dir))
+    except OSError as err:
+        raise RepositoryError(f"cannot write to {model_dir}: {err.strerror or err}") from err
+    try:
+        staging.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server of another uid
+        write_model(staging / MODEL_FILE)
+        replace_text(model_dir / LABELS_FILE, "".join(f"{label}\n" for label in labels))
+        replace_text(model_dir / CONFIG_FILE, config.to_text())
+        return _rename_to_next_version(staging, model_dir)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader sees the old content or the new, never a part."""
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(path)
+
+
+def _rename_to_next_version(staging: Path, model_dir: Path) -> Published:
+    for _ in range(_PUBLISH_ATTEMPTS):
+        version = max(list_versions(model_dir), default=0) + 1
+        try:
+            staging.rename(model_dir / str(version))
+        except OSError:  # another publisher took the number between the look and the rename
+            if not (model_dir / str(version)).exists():
+                raise
+            continue
+        return Published(model_dir, version)
+    raise RepositoryError(f"{model_dir}: no free version number after {_PUBLISH_ATTEMPTS} attempts")
+
+
+def _check_same_interface(model_dir: Path, config: ModelConfig, labels: Sequence[str]) -> None:
+    if not list_versions(model_dir):
+        return
+    try:
+        present, present_labels = read_model_config(model_dir), read_labels(model_dir / LABELS_FILE)
+    except ConfigError as err:
+        raise RepositoryError(f"{model_dir} holds versions, but {err}") from err
+    differences = [
+        what
+        for what, differs in {
+            "inputs": present.inputs != config.inputs,
+            "outputs": present.outputs != config.outputs,
+            "labels": present_labels != tuple(labels),
+            **{
+                key: present.parameters.get(key) != config.parameters.get(key)
+                for key in _INTERFACE_PARAMETERS
+            },
+        }.items()
+        if differs
+    ]
+    if differences:
+        raise RepositoryError(
+            f"{model_dir} serves a model with other {' and '.join(differences)}; "
+            "its clients rely on them: publish under another --name"
+        )
