@@ -82,6 +82,13 @@ class ModelConfig:
         _set_parameters(message, extra)
         return _from_message(message)
 
+    def renamed(self, name: str) -> "ModelConfig":
+        """A copy of another name."""
+        message: Any = type(self.message)()
+        message.CopyFrom(self.message)
+        message.name = name
+        return _from_message(message)
+
     def to_text(self) -> str:
         """The file's text, in protobuf's text format."""
         return text_format.MessageToString(self.message)
@@ -95,7 +102,7 @@ def read_model_config(model_dir: Path) -> ModelConfig:
     """Read `model_dir`/config.pbtxt.
 
     Raises:
-        ConfigError: The file is missing, is not of Triton's schema, or names another model.
+        ConfigError: The file is missing, or is not of Triton's schema.
     """
     path = model_dir / CONFIG_FILE
     try:

@@ -1,0 +1,73 @@
+"""aperture-serve: the one file of the server that reads argv and the environment."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from contract.errors import OptionsError
+from contract.options import add_flags, build, given_environment, given_flags, unknown_name
+from server.errors import LoadError
+from server.settings import ENVIRONMENT_PREFIX, ServerOptions
+
+
+def main() -> None:
+    """Serve a model repository until SIGTERM; exits 2 on bad options, 1 if it cannot start."""
+    try:
+        options = parse_options(sys.argv[1:], os.environ)
+        serve(options)
+    except (OptionsError, LoadError, OSError) as err:
+        for line in str(err).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(getattr(err, "exit_code", 1))
+
+
+def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOptions:
+    """Options from flags, then from variables.
+
+    Raises:
+        OptionsError: One line for each bad value or unknown flag.
+    """
+    parser = argparse.ArgumentParser(
+        prog="aperture-serve",
+        description="Serve a model repository over KServe V1, V2 REST and V2 gRPC.",
+        allow_abbrev=False,
+    )
+    add_flags(parser, ServerOptions, "options")
+    namespace, rest = parser.parse_known_args(argv)
+    if rest:
+        known = list(ServerOptions.model_fields)
+        raise OptionsError([unknown_name(arg.lstrip("-").split("=")[0], known) for arg in rest])
+    return build(
+        ServerOptions,
+        given_flags(namespace, ServerOptions),
+        given_environment(environ, ENVIRONMENT_PREFIX, ServerOptions),
+    )
+
+
+def serve(options: ServerOptions) -> None:
+    """Run the server; blocks.
+
+    Raises:
+        LoadError: There is no folder to serve.
+        OSError: A port is taken.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("kserve").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").setLevel(
+        logging.INFO if options.access_log else logging.WARNING
+    )
+    # KServe parses argv when it is imported; its flags are not ours.
+    sys.argv[1:] = ["--configure_logging", "false"]
+    import uvloop  # noqa: PLC0415  # not before --help and bad flags are answered
+
+    from server.app import Server  # noqa: PLC0415  # imports KServe, after argv is parsed
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    Server(options).serve()
+
+
+if __name__ == "__main__":
+    main()

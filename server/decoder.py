@@ -1,0 +1,78 @@
+"""Encoded pictures -> decoded, resized pictures, in threads beside the event loop.
+
+Pillow releases the GIL while it decodes and resamples, so the threads run in parallel.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from PIL import Image
+
+from contract.errors import PictureError
+from contract.pictures import Picture, decode_picture
+from server.errors import BadPicture
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Text:
+    """A picture file as base64 text."""
+
+    text: str
+
+
+Source = bytes | Base64Text
+"""A picture file as a request holds it."""
+
+
+class Decoder:
+    """Decodes pictures of all models in one pool of threads.
+
+    Args:
+        threads: Size of the pool.
+        max_pixels: Largest picture that is decoded, in pixels.
+    """
+
+    def __init__(self, threads: int, max_pixels: int) -> None:
+        Image.init()  # import every reader now, not in the first request
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._max_pixels = max_pixels
+
+    def stop(self) -> None:
+        """End the threads after the pictures they are at."""
+        self._pool.shutdown(cancel_futures=True)
+
+    async def decode(self, sources: Sequence[Source], height: int, width: int) -> list[Picture]:
+        """Decode the pictures of one request, in their order.
+
+        Raises:
+            BadPicture: Names the first picture that cannot be used, by its index.
+        """
+        loop = asyncio.get_running_loop()
+        jobs = [
+            loop.run_in_executor(self._pool, self._decode_one, index, source, height, width)
+            for index, source in enumerate(sources)
+        ]
+        try:
+            return [await job for job in jobs]
+        finally:
+            for job in jobs:
+                job.cancel()
+
+    def _decode_one(self, index: int, source: Source, height: int, width: int) -> Picture:
+        data = source if isinstance(source, bytes) else _from_base64(index, source.text)
+        try:
+            return decode_picture(data, height, width, self._max_pixels)
+        except PictureError as err:
+            raise BadPicture(index, err) from err
+
+
+def _from_base64(index: int, text: str) -> bytes:
+    """Decode base64 that may be broken into lines, as base64.encodebytes writes it."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise BadPicture(index, f"data is not base64: {err}") from err

@@ -1,0 +1,1 @@
+"""One file a wire protocol; a protocol knows no task."""

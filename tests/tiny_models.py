@@ -1,0 +1,61 @@
+"""Tiny classifiers of known arithmetic, made with onnx.helper: no training, no download."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from contract.repository import Published, publish
+
+LABELS = ("red", "green", "blue")
+SIZE = 8
+
+
+def colour_config(name: str, max_batch_size: int = 8) -> ModelConfig:
+    """The configuration of the colour classifier."""
+    return make_model_config(
+        name,
+        max_batch_size,
+        (TensorSpec("image", "UINT8", (SIZE, SIZE, 3)),),
+        (TensorSpec("scores", "FP32", (len(LABELS),), "labels.txt"),),
+        {"task": "image-classification", "resize": "squash"},
+    )
+
+
+def write_colour_model(path: Path) -> None:
+    """A graph image[N, 8, 8, 3] -> scores[N, 3]: the softmax of the mean colour / 16."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "scale"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colour",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(LABELS)])],
+        [
+            numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
+            numpy_helper.from_array(np.array(16, np.float32), "scale"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -> Published:
+    """Publish the colour classifier as the next version of `name`."""
+    return publish(repository, colour_config(name, max_batch_size), LABELS, write_colour_model)
+
+
+def colour_scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What the colour classifier must answer to pixels[N, 8, 8, 3], computed in numpy."""
+    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / 16
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: NDArray[np.float64] = exp / exp.sum(axis=-1, keepdims=True)
+    return scores
