@@ -1,0 +1,1 @@
+"""Dataset folder -> training -> checkpoints -> ONNX -> a version in a model repository."""

@@ -1,0 +1,71 @@
+"""Random changes of training pictures, by kornia.
+
+Goes in: uint8 pictures of the canvas size, 8/7 of the input's. Comes out: normalised float
+pictures of the input size. What is drawn depends only on the seed and on the keys of the batch's
+pictures, so a resumed run, or one with other worker processes, sees the same.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+import kornia.augmentation as K  # noqa: N812 - the name that kornia's documentation uses
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.hyperparameters import Augmentation
+from trainer.normalization import normalize, to_unit
+
+CANVAS: Final = 8 / 7  # 256 / 224, the ratio of the usual ImageNet recipe
+
+_COLOR: Final = 0.2  # SageMaker's crop_color: hue +-36 of 180, saturation and lightness +-50 of 255
+_ROTATION_DEG: Final = 10.0
+_SHEAR_DEG: Final = math.degrees(math.atan(0.1))
+_ASPECT: Final = math.sqrt(1.25)
+
+
+def canvas_size(augmentation: Augmentation, input_size: int) -> int:
+    """Height and width in pixels that a training picture is decoded at."""
+    return input_size if augmentation == "none" else math.ceil(input_size * CANVAS)
+
+
+def augment(
+    image: Tensor, augmentation: Augmentation, input_size: int, seed: Sequence[int]
+) -> Tensor:
+    """RGB uint8 image[B, C, C, 3] of the canvas size -> normalised input[B, 3, S, S].
+
+    Args:
+        image: The pictures, decoded at `canvas_size`.
+        augmentation: Which changes are drawn.
+        input_size: Height and width S of the result in pixels.
+        seed: Numbers that decide what is drawn.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # kornia draws from torch's CPU generator; torch.manual_seed would reset the GPU's too.
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        pixels: Tensor = _changes(augmentation, input_size)(to_unit(image))
+    return normalize(pixels)
+
+
+@cache
+def _changes(augmentation: Augmentation, input_size: int) -> torch.nn.Sequential:
+    crop = [K.RandomCrop((input_size, input_size)), K.RandomHorizontalFlip(p=0.5)]
+    color = [K.ColorJiggle(brightness=_COLOR, saturation=_COLOR, hue=_COLOR)]
+    transform = [
+        K.RandomAffine(
+            degrees=_ROTATION_DEG,
+            shear=(-_SHEAR_DEG, _SHEAR_DEG),
+            scale=(1 / _ASPECT, _ASPECT, 1.0, 1.0),
+            padding_mode="reflection",
+            p=1.0,
+        )
+    ]
+    steps = {
+        "none": [],
+        "crop": crop,
+        "crop_color": [*crop, *color],
+        "crop_color_transform": [*transform, *crop, *color],
+    }
+    return torch.nn.Sequential(*steps[augmentation])

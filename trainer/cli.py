@@ -1,0 +1,192 @@
+"""`aperture-train`: the one file that reads the command line and the environment.
+
+Options come from flags, then from a file (`--hyperparameters FILE`), then from the environment,
+then from the defaults. Whatever needs torch is imported once the options are known to be good,
+so that a mistyped flag is answered at once.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+from contract.errors import ContractError, OptionsError
+from contract.options import (
+    OptionRow,
+    Options,
+    add_flags,
+    build,
+    describe,
+    given_environment,
+    given_flags,
+    unknown_name,
+)
+from trainer.errors import TrainerError
+from trainer.hyperparameters import Hyperparameters
+from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
+from trainer.tasks import TASKS
+from trainer.version import trainer_version
+
+HYPERPARAMETER_PREFIX: Final = "APERTURE_HP_"
+SETTING_PREFIX: Final = "APERTURE_"
+COMMANDS: Final[dict[str, tuple[type[Options], str]]] = {
+    "fit": (FitSettings, "train on a dataset folder, evaluate, export and publish"),
+    "export": (ExportSettings, "export a checkpoint and publish it"),
+    "evaluate": (EvaluateSettings, "metrics of a checkpoint, a published version or an endpoint"),
+    "sample-data": (SampleDataSettings, "draw a small dataset to try things with"),
+}
+
+_INTERRUPTED = 130
+
+_SettingsT = TypeVar("_SettingsT", bound=Options)
+
+
+def main() -> None:
+    """Entry point of `aperture-train`."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run one command and return its exit code: 0, 1 for what went wrong, 2 for bad options."""
+    is_main = environ.get("RANK", "0") == "0"  # torchrun's; the others stay silent
+    logging.basicConfig(
+        level=logging.INFO if is_main else logging.ERROR,
+        format="%(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("httpx", "httpcore", "onnxscript", "onnx_ir", "torch"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        text = _dispatch(argv, environ)
+    except (OptionsError, TrainerError) as err:
+        return _fail(err.problems, err.exit_code, show=is_main)
+    except ContractError as err:
+        return _fail(str(err).splitlines(), 1, show=is_main)
+    except KeyboardInterrupt:
+        return _fail(["interrupted; the same command goes on"], _INTERRUPTED, show=is_main)
+    if is_main and text:
+        print(text)
+    return 0
+
+
+def option_tables() -> dict[str, list[OptionRow]]:
+    """Title -> options, for the documentation: the hyperparameters of each task, then commands."""
+    hyperparameters = {
+        f"{name} hyperparameters": describe(entry.hyperparameters) for name, entry in TASKS.items()
+    }
+    commands = {f"aperture-train {name}": describe(model) for name, (model, _) in COMMANDS.items()}
+    return hyperparameters | commands
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionsError([message])
+
+
+def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+    parser = _parser()
+    namespace, rest = parser.parse_known_args(argv)
+    _refuse_unknown(rest, namespace)
+    match namespace.command:
+        case "fit":
+            settings = _settings(FitSettings, namespace, environ)
+            wanted = _hyperparameters(settings, namespace, environ)
+            from trainer import commands  # noqa: PLC0415 - torch, only for good options
+
+            return commands.fit_command(settings, wanted)
+        case "export":
+            export = _settings(ExportSettings, namespace, environ)
+            from trainer import commands  # noqa: PLC0415 - as above
+
+            return commands.export_command(export)
+        case "evaluate":
+            evaluate = _settings(EvaluateSettings, namespace, environ)
+            from trainer import commands  # noqa: PLC0415 - as above
+
+            return commands.evaluate_command(evaluate)
+        case _:
+            sample = _settings(SampleDataSettings, namespace, environ)
+            from trainer.sample_data import sample_data_command  # noqa: PLC0415 - as above
+
+            return sample_data_command(namespace.dir, sample)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="aperture-train", description="Train, export and evaluate vision models.")
+    parser.add_argument("--version", action="version", version=trainer_version())
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (model, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        add_flags(command, model, "options")
+        if name == "fit":
+            add_flags(command, Hyperparameters, "hyperparameters")
+            command.add_argument(
+                "--hyperparameters", type=Path, metavar="FILE", help="flat JSON object of them"
+            )
+        if name == "sample-data":
+            command.add_argument("dir", type=Path, metavar="DIR", help="dataset folder to write")
+    return parser
+
+
+def _refuse_unknown(rest: Sequence[str], namespace: argparse.Namespace) -> None:
+    """Raise OptionsError with the nearest known name for each flag that argparse left over."""
+    known = [name for name in vars(namespace) if name not in ("command", "dir")]
+    flags = [word[2:].partition("=")[0] for word in rest if word.startswith("--")]
+    problems = [unknown_name(flag, known) for flag in flags]
+    if rest:
+        raise OptionsError(problems or [f"unexpected argument {word!r}" for word in rest])
+
+
+def _settings(
+    model: type[_SettingsT], namespace: argparse.Namespace, environ: Mapping[str, str]
+) -> _SettingsT:
+    return build(
+        model, given_flags(namespace, model), given_environment(environ, SETTING_PREFIX, model)
+    )
+
+
+def _hyperparameters(
+    settings: FitSettings, namespace: argparse.Namespace, environ: Mapping[str, str]
+) -> Hyperparameters:
+    model = TASKS[settings.task].hyperparameters
+    prefix = HYPERPARAMETER_PREFIX
+    from_environment = {
+        variable.removeprefix(prefix).lower(): value
+        for variable, value in environ.items()
+        if variable.startswith(prefix)
+    }
+    return build(
+        model,
+        given_flags(namespace, model),
+        _read_file(namespace.hyperparameters),
+        from_environment,
+    )
+
+
+def _read_file(path: Path | None) -> dict[str, object]:
+    if path is None:
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise OptionsError([f"hyperparameters: {path} cannot be read: {err}"]) from err
+    if not isinstance(values, dict):
+        raise OptionsError([f"hyperparameters: {path} holds no JSON object of names and values"])
+    return values
+
+
+def _fail(problems: Sequence[str], exit_code: int, *, show: bool) -> int:
+    if show:
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The commands that need torch: settings in, the text that the command prints out."""
+
+import json
+from pathlib import Path
+
+from contract.pictures import check_picture
+from contract.repository import replace_text
+from trainer.checkpoints import open_checkpoint
+from trainer.errors import BadImages, DatasetError
+from trainer.evaluate import evaluate
+from trainer.export import export_and_publish
+from trainer.fit import fit
+from trainer.hyperparameters import Hyperparameters
+from trainer.predictors import (
+    CheckpointPredictor,
+    EndpointPredictor,
+    Predictor,
+    PublishedPredictor,
+)
+from trainer.processes import Processes
+from trainer.report import read_metrics, table
+from trainer.scan import scan_pictures
+from trainer.settings import EvaluateSettings, ExportSettings, FitSettings
+from trainer.tasks import load_task
+from trainer.tasks.task import Task
+
+_ALONE = Processes(index=0, count=1)
+
+
+def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
+    """Train and publish; the table of metrics and where the model is."""
+    result = fit(settings, wanted)
+    if result is None:
+        return ""
+    where = f"{result.published.version_dir}"
+    if result.was_published:
+        return f"{where} was published by this run before; --restart trains anew"
+    lines = [table(result.metrics.splits)] if result.metrics is not None else []
+    return "\n".join([*lines, f"published {where}"])
+
+
+def export_command(settings: ExportSettings) -> str:
+    """Publish a checkpoint; where the model is."""
+    checkpoint = open_checkpoint(settings.checkpoint)
+    metrics = read_metrics(checkpoint.folder)
+    published = export_and_publish(
+        checkpoint,
+        settings.model_repository,
+        settings.name,
+        metrics.by_name if metrics is not None else {},
+    )
+    return f"published {published.version_dir}"
+
+
+def evaluate_command(settings: EvaluateSettings) -> str:
+    """Evaluate a model on a split; the table of metrics."""
+    task = load_task(settings.task)
+    predictor = _predictor(task, settings)
+    dataset = task.read_split(settings.data, settings.split, predictor.labels)
+    scan = scan_pictures(dataset, _ALONE)
+    if scan.problems and not settings.skip_bad_images:
+        raise BadImages([str(problem) for problem in scan.problems], None)
+    samples = scan.dataset.samples
+    if not samples:
+        raise DatasetError(f"{settings.data / settings.split}: holds no usable picture")
+    metrics = evaluate(task, predictor, samples, settings.batch_size)
+    if settings.output is not None:
+        replace_text(settings.output, json.dumps({settings.split: metrics}, indent=2) + "\n")
+    return table({settings.split: metrics})
+
+
+def _predictor(task: Task, settings: EvaluateSettings) -> Predictor:
+    if settings.checkpoint is not None:
+        return CheckpointPredictor(open_checkpoint(settings.checkpoint))
+    assert settings.name is not None  # noqa: S101 - the settings' own check
+    if settings.model_repository is not None:
+        return PublishedPredictor(settings.model_repository, settings.name, settings.version)
+    assert settings.url is not None  # noqa: S101 - as above
+    probe = _first_picture(settings.data / settings.split)
+    return EndpointPredictor(settings.url, settings.name, task, probe)
+
+
+def _first_picture(split: Path) -> bytes:
+    """Any readable picture of a split, to learn an endpoint's labels from."""
+    for path in sorted(split.rglob("*")):
+        if path.is_file() and check_picture(data := path.read_bytes()) is None:
+            return data
+    raise DatasetError(f"{split}: holds no usable picture")

@@ -1,0 +1,1 @@
+"""On-disk dataset formats: one file each."""

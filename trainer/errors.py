@@ -1,0 +1,107 @@
+"""The errors of the trainer.
+
+TrainerError                 the command ends with exit code 1 and one `error:` line a problem
+├── DatasetError             a dataset folder whose layout cannot be trained on
+├── BadImages                pictures that cannot be used, all of them listed
+├── WeightsUnavailable       weights that cannot be had from a hub or a folder
+├── CheckpointError          a checkpoint that is missing, incomplete or not of this trainer
+├── RunConflict              an output folder that belongs to another run (exit code 2)
+├── ExportMismatch           an exported graph that disagrees with the model it came from
+├── HardwareError            a precision that this machine cannot compute in (exit code 2)
+└── EndpointError            a running endpoint that cannot be reached or answers otherwise
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+LISTED_PROBLEMS: Final = 50
+
+
+class TrainerError(Exception):
+    """Root of the trainer's errors; `problems` holds one line each."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class DatasetError(TrainerError):
+    """A dataset folder whose layout cannot be trained on."""
+
+
+class BadImages(TrainerError):
+    """Pictures that cannot be used, all of them listed up to a limit."""
+
+    def __init__(self, bad: Sequence[str], full_list: Path | None) -> None:
+        rest = len(bad) - LISTED_PROBLEMS
+        where = f"; all are in {full_list}" if full_list is not None else ""
+        more = (f"and {rest} more{where}",) if rest > 0 else ()
+        advice = (
+            f"{len(bad)} bad files; remove or replace them, or skip them with --skip_bad_images"
+        )
+        super().__init__(*bad[:LISTED_PROBLEMS], *more, advice)
+
+
+class WeightsUnavailable(TrainerError):
+    """Weights that cannot be had from a hub or a folder."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        first_line = (reason.strip().splitlines() or ["no reason given"])[0]
+        super().__init__(
+            f"weights of {source} cannot be loaded: {first_line}; "
+            "give a local checkpoint with --model DIR, or drop --pretrained to start from "
+            "random weights"
+        )
+
+
+class CheckpointError(TrainerError):
+    """A checkpoint that is missing, incomplete or not of this trainer."""
+
+    def __init__(self, folder: Path, problem: str) -> None:
+        super().__init__(f"checkpoint {folder}: {problem}")
+
+
+class RunConflict(TrainerError):
+    """An output folder that belongs to another run."""
+
+    exit_code = 2
+
+    def __init__(self, output_dir: Path, differences: Mapping[str, tuple[object, object]]) -> None:
+        super().__init__(
+            *(
+                f"{name}: the run in {output_dir} has {old!r}, this command has {new!r}"
+                for name, (old, new) in differences.items()
+            ),
+            "give another --output_dir, or --restart to delete that run and train anew",
+        )
+
+
+class ExportMismatch(TrainerError):
+    """An exported graph that disagrees with the model it came from."""
+
+    def __init__(self, output: str, batch: int, difference: float, limit: float) -> None:
+        super().__init__(
+            f"the exported graph's {output} differs from the model's by {difference:.3g} at batch "
+            f"size {batch}; the limit is {limit:.3g}; nothing was published"
+        )
+
+
+class HardwareError(TrainerError):
+    """A precision that this machine cannot compute in."""
+
+    exit_code = 2
+
+    def __init__(self, precision: str, device: str, usable: Sequence[str]) -> None:
+        super().__init__(
+            f"precision: got {precision!r}, but {device} trains in {' or '.join(usable)}"
+        )
+
+
+class EndpointError(TrainerError):
+    """A running endpoint that cannot be reached or answers otherwise."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url}: {problem}")

@@ -1,0 +1,133 @@
+"""A checkpoint -> one ONNX graph, proven equal to the model, published as the next version.
+
+The graph takes uint8 pictures of any batch size and holds the normalisation and everything behind
+the last layer, so that a server needs no knowledge of the training. It is traced at batch size 2
+and compared with the fp32 model in onnxruntime at 1 and 3, which is what catches a batch axis
+that the tracer fixed silently.
+"""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from contract.model_config import ModelConfig, make_model_config
+from contract.repository import Published, publish
+from trainer.checkpoints import Checkpoint
+from trainer.errors import ExportMismatch
+from trainer.tasks import load_task
+from trainer.tasks.task import Task
+from trainer.version import trainer_version
+
+MAX_BATCH_SIZE: Final = 64
+OPSET: Final = 20
+TRACED_BATCH: Final = 2
+CHECKED_BATCHES: Final = (1, 3)
+MAX_DIFFERENCE: Final = 1e-4
+
+logger = logging.getLogger(__name__)
+
+
+def export_and_publish(
+    checkpoint: Checkpoint, repository: Path, name: str, metrics: Mapping[str, float]
+) -> Published:
+    """Export a checkpoint and publish it as the next version of `name`.
+
+    Args:
+        checkpoint: The trained model.
+        repository: The model repository.
+        name: The model's name in it.
+        metrics: Numbers that its config's parameters and the graph's metadata carry.
+
+    Raises:
+        ExportMismatch: The graph does not compute what the model does.
+        RepositoryError: The repository cannot be written, or serves another interface as `name`.
+    """
+    task = load_task(checkpoint.origin.task)
+    config = describe_model(task, name, checkpoint.labels, checkpoint.input_size).with_parameters(
+        {
+            **{key: repr(value) for key, value in metrics.items()},
+            "dataset_sha256": checkpoint.origin.dataset_sha256,
+            "base_model": checkpoint.origin.base_model,
+            "trainer_version": trainer_version(),
+        }
+    )
+    module = task.serving_module(task.load_model(checkpoint.folder)).eval()
+
+    def write(path: Path) -> None:
+        write_onnx(module, config, path)
+        check_onnx(module, config, path)
+
+    published = publish(repository, config, checkpoint.labels, write)
+    logger.info("event=published model=%s version=%d", name, published.version)
+    return published
+
+
+def describe_model(task: Task, name: str, labels: tuple[str, ...], input_size: int) -> ModelConfig:
+    """The configuration that a model of these labels and this input size has."""
+    inputs, outputs = task.tensors(input_size, labels)
+    parameters = {"task": task.name, "resize": task.resize}
+    return make_model_config(name, MAX_BATCH_SIZE, inputs, outputs, parameters)
+
+
+def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
+    """Write one self-contained file with a dynamic batch axis and the config's parameters."""
+    batch = torch.export.Dim("batch", min=1, max=1 << 16)
+    image = torch.from_numpy(random_images(config, TRACED_BATCH))
+    with warnings.catch_warnings():
+        # torch warns about its own internals while it traces; the check behind decides.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            (image,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[spec.name for spec in config.inputs],
+            output_names=[spec.name for spec in config.outputs],
+            dynamic_shapes=({0: batch},),
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101 - None comes only from the old, non-dynamo exporter
+    graph = program.model_proto
+    onnx.helper.set_model_props(graph, dict(config.parameters))
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save_model(graph, path)
+
+
+def check_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
+    """Compare the file with the model on random pictures, at batch sizes that were not traced.
+
+    Raises:
+        ExportMismatch: An output differs by more than rounding explains.
+    """
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [spec.name for spec in config.outputs]
+    for batch in CHECKED_BATCHES:
+        image = random_images(config, batch)
+        got = session.run(names, {config.inputs[0].name: image})
+        with torch.inference_mode():
+            expected = module(torch.from_numpy(image))
+        for name, ours, reference in zip(names, got, expected, strict=True):
+            difference = _difference(ours, reference.numpy())
+            if not difference <= MAX_DIFFERENCE:
+                raise ExportMismatch(name, batch, difference, MAX_DIFFERENCE)
+
+
+def random_images(config: ModelConfig, batch: int) -> NDArray[np.uint8]:
+    """Random pictures [batch, H, W, 3] of the first input's size."""
+    shape = (batch, *config.inputs[0].dims)
+    return np.random.default_rng(batch).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _difference(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    if got.shape != expected.shape:
+        return float("inf")
+    return float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))

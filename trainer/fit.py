@@ -1,0 +1,220 @@
+"""`aperture-train fit`: dataset folder -> scan -> training -> evaluation -> published model.
+
+Each stage leaves its result on the disk before the next begins, and the same command goes on
+from the last one that is whole: a broken training resumes from its last checkpoint, a finished
+one is evaluated and published, a published one is left alone. The price is a read of the whole
+dataset at every start, which is what tells a resumed run that its data are still the same.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel, set_seed
+from transformers.utils import logging as transformers_logging
+
+from contract.repository import Published, check_publishable
+from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
+from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem
+from trainer.errors import BadImages, CheckpointError, DatasetError
+from trainer.evaluate import evaluate
+from trainer.export import describe_model, export_and_publish
+from trainer.hardware import choose_hardware, make_deterministic
+from trainer.hyperparameters import Hyperparameters
+from trainer.predictors import CheckpointPredictor
+from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
+from trainer.report import (
+    TENSORBOARD_DIR,
+    FinalMetrics,
+    epoch_metrics,
+    read_metrics,
+    write_metrics,
+    write_scalars,
+)
+from trainer.run_record import (
+    PublishedVersion,
+    RunRecord,
+    clear_run,
+    continue_record,
+    new_record,
+    write_record,
+)
+from trainer.scan import Scan, scan_pictures
+from trainer.settings import FitSettings
+from trainer.tasks import load_task
+from trainer.tasks.task import Task
+from trainer.training import Job, train
+
+BAD_IMAGES_FILE = "bad_images.txt"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What a fit ended with.
+
+    Attributes:
+        published: Where the model is.
+        metrics: Its metrics, or None where the run had been published before.
+        was_published: Whether a former run of the same command had published it already.
+    """
+
+    published: Published
+    metrics: FinalMetrics | None
+    was_published: bool
+
+
+def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
+    """Train and publish, or go on where a former run of the same command ended.
+
+    Returns:
+        The result in the main process, None in every other.
+
+    Raises:
+        TrainerError: The dataset, the run's folder or the machine does not fit what is wanted.
+        ContractError: The model cannot be published under this name.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    task, processes, run_dir = load_task(settings.task), start_processes(), settings.run_dir
+    hardware = choose_hardware(wanted)
+    scan = _scan(task, settings, processes)
+    _check_name(task, settings, wanted, scan.dataset.labels)
+    record = _prepare_run(settings, wanted, scan, processes)
+    if record.published is not None:
+        done = Published(record.published.model_dir, record.published.version)
+        return FitResult(done, None, was_published=True)
+    job = Job(task, scan.dataset, wanted, hardware, processes, run_dir)
+    _train(job, Origin(task=task.name, base_model=wanted.model, dataset_sha256=scan.sha256))
+    leave_processes()
+    return _finish(job, settings, record) if processes.is_main else None
+
+
+def _scan(task: Task, settings: FitSettings, processes: Processes) -> Scan:
+    scan = scan_pictures(task.read(settings.data), processes)
+    if scan.problems:
+        _report_bad(scan.problems, settings, processes)
+    for warning in scan.dataset.warnings:
+        logger.warning("event=odd_dataset %s", warning)
+    _check_usable(scan.dataset)
+    return scan
+
+
+def _report_bad(problems: Sequence[Problem], settings: FitSettings, processes: Processes) -> None:
+    lines = [str(problem) for problem in problems]
+    full_list = settings.run_dir / BAD_IMAGES_FILE
+    if processes.is_main:
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        full_list.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if not settings.skip_bad_images:
+        raise BadImages(lines, full_list)
+    logger.warning("event=skipped_bad_images count=%d list=%s", len(lines), full_list)
+
+
+def _check_usable(dataset: Dataset) -> None:
+    """Refuse what cannot be trained or evaluated on after the bad pictures are gone.
+
+    Raises:
+        DatasetError: A label without training pictures, or no validation picture at all.
+    """
+    trained = {sample.target for sample in dataset.splits[TRAIN]}
+    faults = [
+        f"{dataset.root / TRAIN / label}: no usable picture is left of this label"
+        for index, label in enumerate(dataset.labels)
+        if index not in trained
+    ]
+    if not dataset.splits[VALIDATION]:
+        faults.append(f"{dataset.root / VALIDATION}: holds no usable picture")
+    if faults:
+        raise DatasetError(*faults)
+
+
+def _check_name(
+    task: Task, settings: FitSettings, wanted: Hyperparameters, labels: tuple[str, ...]
+) -> None:
+    """Find out before the training, not after it, that the model could not be published."""
+    config = describe_model(task, settings.name, labels, wanted.input_size)
+    check_publishable(settings.model_repository, config, labels)
+
+
+def _prepare_run(
+    settings: FitSettings, wanted: Hyperparameters, scan: Scan, processes: Processes
+) -> RunRecord:
+    """Open or make the run's folder, the same in every process."""
+    run_dir = settings.run_dir
+    if settings.restart and processes.is_main:
+        clear_run(run_dir)
+    wait_for_all()
+    record = continue_record(run_dir, new_record(settings, wanted, scan.sha256, processes.count))
+    if record.published is not None and not record.published.folder.is_dir():
+        record = record.model_copy(update={"published": None})
+    wait_for_all()
+    if processes.is_main:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_record(run_dir, record)
+        for folder in remove_incomplete(run_dir):
+            logger.warning("event=removed_incomplete_checkpoint path=%s", folder)
+    wait_for_all()
+    return record
+
+
+def _train(job: Job, origin: Origin) -> None:
+    """Train to the last epoch, from the last whole checkpoint if there is one."""
+    resume_from = newest_whole(job.run_dir)
+    if resume_from is not None:
+        if len(epoch_metrics(resume_from)) >= job.wanted.num_train_epochs:
+            return
+        logger.info("event=resume checkpoint=%s", resume_from)
+    make_deterministic()
+    set_seed(job.wanted.seed)
+    model = _stamped(job.task.build_model(job.wanted, job.dataset.labels), job, origin)
+    logger.info(
+        "event=train model=%s pictures=%d labels=%d device=%s precision=%s channels_last=%s",
+        job.wanted.model,
+        len(job.dataset.splits[TRAIN]),
+        len(job.dataset.labels),
+        job.hardware.device,
+        job.hardware.precision,
+        job.hardware.channels_last,
+    )
+    train(job, model, resume_from)
+
+
+def _stamped(model: PreTrainedModel, job: Job, origin: Origin) -> PreTrainedModel:
+    """The model with a config that says all that export and evaluation need."""
+    model.config.image_size = job.wanted.input_size
+    model.config.aperture = origin.model_dump()
+    return model
+
+
+def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
+    """Evaluate the last checkpoint in fp32, publish it, and say so in the run's folder."""
+    newest = newest_whole(job.run_dir)
+    if newest is None:
+        raise CheckpointError(job.run_dir, "the training left no whole checkpoint")
+    checkpoint = open_checkpoint(newest)
+    metrics = read_metrics(newest) or _final_metrics(job, newest)
+    published = export_and_publish(
+        checkpoint, settings.model_repository, settings.name, metrics.by_name
+    )
+    done = PublishedVersion(model_dir=published.model_dir.resolve(), version=published.version)
+    write_record(job.run_dir, record.model_copy(update={"published": done}))
+    return FitResult(published, metrics, was_published=False)
+
+
+def _final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:
+    predictor = CheckpointPredictor(open_checkpoint(checkpoint))
+    batch_size = job.wanted.per_device_eval_batch_size
+    splits = {
+        split: evaluate(job.task, predictor, samples, batch_size)
+        for split in (VALIDATION, TEST)
+        if (samples := job.dataset.splits.get(split))
+    }
+    metrics = FinalMetrics(
+        checkpoint=checkpoint.name, epochs=epoch_metrics(checkpoint), splits=splits
+    )
+    write_scalars(job.run_dir / TENSORBOARD_DIR, splits, len(metrics.epochs))
+    write_metrics(job.run_dir, metrics)
+    return metrics

@@ -1,0 +1,79 @@
+"""Hyperparameters: EasyMaker's own first, with its names, types, defaults and ranges, then ours.
+
+Ours have defaults that leave EasyMaker's behaviour, and that make its defaults learn: a learning
+rate of 0.1 with AdamW diverges unless it is warmed up, decayed to zero, its gradients clipped and
+the weights' norm bounded. With decoupled weight decay L and learning rate n the weights of a
+normalised layer settle at a rotation of sqrt(2 n L) an update (Kosson et al. 2023,
+arXiv 2305.17212), so a decay of 1.0 keeps the norm where a rate of 0.1 still learns.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contract.options import Options
+
+Augmentation = Literal["none", "crop", "crop_color", "crop_color_transform"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+
+
+class Hyperparameters(Options):
+    """Hyperparameters of image classification; another task overrides defaults and ranges."""
+
+    input_size: int = Field(
+        default=28, ge=4, description="Height and width of the model's input in pixels"
+    )
+    learning_rate: float = Field(
+        default=0.1, ge=0, description="Peak learning rate of the AdamW optimizer"
+    )
+    per_device_train_batch_size: int = Field(
+        default=16, ge=2, description="Training pictures a step, on each GPU or CPU process"
+    )
+    per_device_eval_batch_size: int = Field(
+        default=16, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
+    )
+    num_train_epochs: int = Field(
+        default=3, ge=1, description="How often the whole training set is seen"
+    )
+    logging_steps: int = Field(
+        default=500, ge=500, description="Steps between two log lines; each epoch's end logs too"
+    )
+    model: str = Field(
+        default="resnet-50",
+        description=(
+            "resnet-tiny, resnet-18, resnet-26, resnet-34, resnet-50, resnet-101 or resnet-152; "
+            "the folder of a local checkpoint; or a hub id with --pretrained"
+        ),
+    )
+    pretrained: bool = Field(
+        default=False, description="Start from the hub's weights of the model, not from random ones"
+    )
+    seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of everything random")
+    warmup_ratio: float = Field(
+        default=0.05, ge=0, lt=1, description="Part of all steps in which the rate rises linearly"
+    )
+    weight_decay: float = Field(
+        default=1.0, ge=0, description="Decoupled decay of weights; biases and norms have none"
+    )
+    max_grad_norm: float = Field(
+        default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip"
+    )
+    augmentation: Augmentation = Field(
+        default="crop",
+        description=(
+            "crop: random crop and horizontal flip; crop_color: hue, saturation and lightness "
+            "too; crop_color_transform: rotation, shear and aspect too"
+        ),
+    )
+    precision: Precision = Field(
+        default="auto", description="Number format of the training's arithmetic"
+    )
+    memory_format: MemoryFormat = Field(
+        default="auto", description="Order of the picture's axes in memory"
+    )
+    dataloader_num_workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="Processes that read pictures; by default 0 on a CPU, up to 8 beside a GPU",
+    )

@@ -1,0 +1,46 @@
+"""The processes of one training: one, or as many as torchrun started, seen through accelerate."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Which of how many processes this one is."""
+
+    index: int
+    count: int
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process reports, exports and publishes."""
+        return self.index == 0
+
+    def gather(self, items: list[ItemT]) -> list[ItemT]:
+        """The items of all processes, on each of them."""
+        if self.count == 1:
+            return items
+        gathered: list[ItemT] = gather_object(items)
+        return gathered
+
+
+def start_processes() -> Processes:
+    """Join the process group that torchrun's variables describe, if they do."""
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Processes(index=state.process_index, count=state.num_processes)
+
+
+def wait_for_all() -> None:
+    """Return once every process has come here."""
+    PartialState().wait_for_everyone()
+
+
+def leave_processes() -> None:
+    """Leave the process group, so that the main process may go on alone."""
+    PartialState().destroy_process_group()

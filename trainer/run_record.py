@@ -1,0 +1,108 @@
+"""run.json: what a run's output folder belongs to and how far it came.
+
+The same command finds its run again by it: it resumes a broken run, and does nothing where the
+run has been published. Another command, or another dataset, is told apart and refused.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contract.repository import replace_text
+from trainer.checkpoints import checkpoint_folders
+from trainer.errors import CheckpointError, RunConflict
+from trainer.hyperparameters import Hyperparameters
+from trainer.report import METRICS_FILE, TENSORBOARD_DIR
+from trainer.settings import FitSettings
+
+RUN_FILE: Final = "run.json"
+
+_WITHOUT_INFLUENCE: Final = {"dataloader_num_workers"}
+
+
+class PublishedVersion(BaseModel):
+    """Which version a run has published."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_dir: Path
+    version: int
+
+    @property
+    def folder(self) -> Path:
+        """The version's folder."""
+        return self.model_dir / str(self.version)
+
+
+class RunRecord(BaseModel):
+    """A run's identity, and its published version once there is one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: dict[str, str]
+    published: PublishedVersion | None = None
+
+
+def new_record(
+    settings: FitSettings, wanted: Hyperparameters, dataset_sha256: str, processes: int
+) -> RunRecord:
+    """The record of a run that begins: all that its result depends on."""
+    return RunRecord(
+        identity={
+            "task": settings.task,
+            "name": settings.name,
+            "model_repository": str(settings.model_repository.resolve()),
+            **{
+                name: str(value)
+                for name, value in wanted.model_dump(exclude=_WITHOUT_INFLUENCE).items()
+            },
+            "dataset_sha256": dataset_sha256,
+            "processes": str(processes),
+        }
+    )
+
+
+def continue_record(run_dir: Path, new: RunRecord) -> RunRecord:
+    """The present record of the run that `new` describes, or `new` where there is none.
+
+    Raises:
+        RunConflict: The folder belongs to another run.
+        CheckpointError: Its record cannot be read.
+    """
+    present = _read(run_dir)
+    if present is None:
+        return new
+    names = {**present.identity, **new.identity}
+    differences = {
+        name: (present.identity.get(name), new.identity.get(name))
+        for name in names
+        if present.identity.get(name) != new.identity.get(name)
+    }
+    if differences:
+        raise RunConflict(run_dir, differences)
+    return present
+
+
+def write_record(run_dir: Path, record: RunRecord) -> None:
+    """Write run.json so that a reader sees the old or the new one."""
+    replace_text(run_dir / RUN_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def clear_run(run_dir: Path) -> None:
+    """Delete what a former run left in its folder, and nothing else."""
+    for name in (RUN_FILE, METRICS_FILE):
+        (run_dir / name).unlink(missing_ok=True)
+    for folder in (*checkpoint_folders(run_dir), run_dir / TENSORBOARD_DIR):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(run_dir: Path) -> RunRecord | None:
+    path = run_dir / RUN_FILE
+    if not path.is_file():
+        return None
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as err:
+        raise CheckpointError(run_dir, f"{RUN_FILE} cannot be read; train with --restart") from err

@@ -1,0 +1,87 @@
+"""What each command of `aperture-train` is told besides hyperparameters. Imports nothing heavy."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from contract.options import Options
+from trainer.tasks import TaskName
+
+SplitName = Literal["train", "validation", "test"]
+
+
+class FitSettings(Options):
+    """Options of `aperture-train fit`."""
+
+    task: TaskName = Field(description="What the model does")
+    data: Path = Field(description="Dataset folder with train/, validation/ and perhaps test/")
+    model_repository: Path = Field(description="Where the finished model is published")
+    name: str = Field(description="Name of the published model")
+    output_dir: Path | None = Field(
+        default=None, description="Checkpoints, logs and metrics of the run; runs/NAME if not given"
+    )
+    skip_bad_images: bool = Field(
+        default=False, description="Leave out files that are no readable pictures, and go on"
+    )
+    restart: bool = Field(
+        default=False, description="Delete what the output folder holds and train anew"
+    )
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder: `output_dir`, or runs/NAME."""
+        return self.output_dir if self.output_dir is not None else Path("runs") / self.name
+
+
+class ExportSettings(Options):
+    """Options of `aperture-train export`."""
+
+    checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
+    model_repository: Path = Field(description="Where the model is published")
+    name: str = Field(description="Name of the published model")
+
+
+class EvaluateSettings(Options):
+    """Options of `aperture-train evaluate`."""
+
+    task: TaskName = Field(default="image-classification", description="What the model does")
+    data: Path = Field(description="Dataset folder")
+    split: SplitName = Field(default="test", description="Part of the dataset")
+    checkpoint: Path | None = Field(
+        default=None, description="Evaluate this checkpoint folder, or a run's newest checkpoint"
+    )
+    model_repository: Path | None = Field(
+        default=None, description="Evaluate the published model --name of this repository"
+    )
+    url: str | None = Field(
+        default=None, description="Evaluate the model --name of this running endpoint"
+    )
+    name: str | None = Field(default=None, description="Name of the published or served model")
+    version: int | None = Field(
+        default=None, ge=1, description="Published version; the newest if not given"
+    )
+    batch_size: int = Field(default=16, ge=1, description="Pictures of one execution or request")
+    skip_bad_images: bool = Field(
+        default=False, description="Leave out files that are no readable pictures, and go on"
+    )
+    output: Path | None = Field(default=None, description="Write the metrics to this JSON file")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "EvaluateSettings":
+        sources = [self.checkpoint, self.model_repository, self.url]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("expected exactly one of --checkpoint, --model_repository and --url")
+        if self.checkpoint is None and self.name is None:
+            raise ValueError("name: required with --model_repository and --url, but not given")
+        return self
+
+
+class SampleDataSettings(Options):
+    """Options of `aperture-train sample-data`."""
+
+    task: TaskName = Field(default="image-classification", description="What to draw a dataset for")
+    size: int = Field(default=64, ge=16, le=1024, description="Height and width in pixels")
+    count: int = Field(default=120, ge=2, description="Training pictures of each label")
+    labels: int = Field(default=4, ge=2, le=6, description="Number of labels")
+    seed: int = Field(default=42, ge=0, description="Seed of everything random")

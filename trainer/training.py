@@ -1,0 +1,192 @@
+"""A model and a dataset -> checkpoints, by transformers' Trainer.
+
+One process, or as many as torchrun started: accelerate's part. What is ours is the order of the
+data, which depends on the seed and the epoch alone, the weights that decay, a log line at each
+epoch's end, and the manifest that makes a checkpoint whole.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    EvalPrediction,
+    PreTrainedModel,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.integrations import TensorBoardCallback
+
+from trainer.checkpoints import KEPT, steps_of, write_manifest
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.hardware import Hardware
+from trainer.hyperparameters import Hyperparameters
+from trainer.pictures import EpochSampler, Item, Pictures
+from trainer.processes import Processes, wait_for_all
+from trainer.report import TENSORBOARD_DIR
+from trainer.tasks.task import Batch, Metrics, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that a training is made of besides the model."""
+
+    task: Task
+    dataset: Dataset
+    wanted: Hyperparameters
+    hardware: Hardware
+    processes: Processes
+    run_dir: Path
+
+
+def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
+    """Train `model` to the end of the last epoch, leaving a checkpoint of each in the run's folder.
+
+    Args:
+        job: What to train on, and how.
+        model: The fp32 model; changed in place.
+        resume_from: A whole checkpoint whose run this one continues, or None.
+    """
+    if job.hardware.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an untyped decorator of transformers'
+    trainer = _EpochTrainer(job, model)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Progress())
+    trainer.add_callback(_EpochEnd())
+    if job.processes.is_main:
+        purge = steps_of(resume_from) + 1 if resume_from is not None else None
+        writer = SummaryWriter(str(job.run_dir / TENSORBOARD_DIR), purge_step=purge)
+        trainer.add_callback(TensorBoardCallback(writer))
+    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+
+
+class _EpochTrainer(Trainer):
+    """Trainer whose data depend on (seed, epoch) alone, and whose norms and biases never decay."""
+
+    def __init__(self, job: Job, model: PreTrainedModel) -> None:
+        wanted, splits = job.wanted, job.dataset.splits
+        super().__init__(
+            model=model,
+            args=_arguments(job),
+            train_dataset=Pictures(splits[TRAIN], job.task.train_size(wanted)),
+            eval_dataset=Pictures(splits[VALIDATION], wanted.input_size),
+            data_collator=self._collate_eval,
+            compute_metrics=self._metrics,
+        )
+        # Its forward takes **kwargs, but its loss is a mean over the batch: without this the
+        # Trainer would multiply it by the number of processes.
+        self.model_accepts_loss_kwargs = False
+        self._job = job
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches in the sampler's order, sharded by accelerate."""
+        samples, wanted = self._job.dataset.splits[TRAIN], self._job.wanted
+        batch_size = self.args.train_batch_size
+        processes = self._job.processes.count
+        loader = DataLoader(
+            Pictures(samples, self._job.task.train_size(wanted)),
+            batch_size=batch_size,
+            sampler=EpochSampler(len(samples), batch_size, wanted.seed, processes=processes),
+            collate_fn=self._collate_train,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Weights of two or more axes; transformers' own rule does not know batch norms."""
+        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
+    def _collate_train(self, items: Sequence[Item]) -> Batch:
+        return self._in_format(self._job.task.collate_train(items, self._job.wanted))
+
+    def _collate_eval(self, items: Sequence[Item]) -> Batch:
+        return self._in_format(self._job.task.collate_eval(items))
+
+    def _in_format(self, batch: Batch) -> Batch:
+        """The batch with its pictures [B, 3, H, W] in the memory format of the model."""
+        layout = (
+            torch.channels_last if self._job.hardware.channels_last else torch.contiguous_format
+        )
+        return {
+            name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
+            for name, tensor in batch.items()
+        }
+
+    def _metrics(self, prediction: EvalPrediction) -> Metrics:
+        return self._job.task.training_metrics(prediction)
+
+
+class _EpochEnd(TrainerCallback):
+    """Logs at each epoch's end, whatever logging_steps says, and makes checkpoints whole."""
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Ask for a log line."""
+        control.should_log = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        """Write the manifest once every process has written its part."""
+        wait_for_all()
+        if state.is_world_process_zero:
+            write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+
+class _Progress(ProgressCallback):
+    """Transformers' progress bar, with log lines as key=value on stderr."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: object,
+    ) -> None:
+        """Write the numbers above the bar."""
+        if self.training_bar is not None and logs:
+            fields = " ".join(f"{key}={value:.5g}" for key, value in logs.items())
+            self.training_bar.write(f"step={state.global_step} {fields}", file=sys.stderr)
+
+
+def _arguments(job: Job) -> TrainingArguments:
+    wanted, hardware = job.wanted, job.hardware
+    return TrainingArguments(
+        output_dir=str(job.run_dir),
+        learning_rate=wanted.learning_rate,
+        per_device_train_batch_size=wanted.per_device_train_batch_size,
+        per_device_eval_batch_size=wanted.per_device_eval_batch_size,
+        num_train_epochs=wanted.num_train_epochs,
+        logging_steps=wanted.logging_steps,
+        optim="adamw_torch_fused",
+        lr_scheduler_type="cosine",
+        warmup_steps=wanted.warmup_ratio,  # below 1 it is a ratio
+        weight_decay=wanted.weight_decay,
+        max_grad_norm=wanted.max_grad_norm,
+        seed=wanted.seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=KEPT,
+        bf16=hardware.precision == "bf16",
+        fp16=hardware.precision == "fp16",
+        use_cpu=hardware.device == "cpu",
+        dataloader_num_workers=hardware.dataloader_workers,
+        dataloader_pin_memory=hardware.device == "cuda",
+        remove_unused_columns=False,
+        report_to="none",  # our own TensorBoard callback knows its folder
+        disable_tqdm=False,
+    )
