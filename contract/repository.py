@@ -103,9 +103,8 @@ def publish(
         ConfigError: The labels cannot be written.
         RepositoryError: The model exists with another interface, or no folder can be written.
     """
-    model_dir = repository / check_model_name(config.name)
-    check_labels(model_dir / LABELS_FILE, labels)
-    _check_same_interface(model_dir, config, labels)
+    check_publishable(repository, config, labels)
+    model_dir = repository / config.name
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=model_dir))
@@ -119,6 +118,18 @@ def publish(
         return _rename_to_next_version(staging, model_dir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_publishable(repository: Path, config: ModelConfig, labels: Sequence[str]) -> None:
+    """Refuse now what `publish` would refuse after the work is done.
+
+    Raises:
+        ConfigError: The labels cannot be written.
+        RepositoryError: The name is none, or the model exists with another interface.
+    """
+    model_dir = repository / check_model_name(config.name)
+    check_labels(model_dir / LABELS_FILE, labels)
+    _check_same_interface(model_dir, config, labels)
 
 
 def replace_text(path: Path, text: str) -> None:
