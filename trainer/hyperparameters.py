@@ -60,7 +60,7 @@ class Hyperparameters(Options):
         default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip"
     )
     augmentation: Augmentation = Field(
-        default="crop",
+        default="none",
         description=(
             "crop: random crop and horizontal flip; crop_color: hue, saturation and lightness "
             "too; crop_color_transform: rotation, shear and aspect too"

@@ -10,7 +10,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification
-from transformers.models.resnet.modeling_resnet import ResNetBasicLayer, ResNetBottleNeckLayer
+from transformers.models.resnet.modeling_resnet import (
+    ResNetBasicLayer,
+    ResNetBottleNeckLayer,
+    ResNetConvLayer,
+)
 
 from contract.errors import OptionsError
 from trainer.errors import CheckpointError, WeightsUnavailable
@@ -62,10 +66,8 @@ def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedMo
         depths=list(size.depths),
         hidden_sizes=list(size.hidden_sizes),
         embedding_size=size.embedding_size,
-        problem_type="single_label_classification",
-        **_label_maps(labels),
     )
-    model = ResNetForImageClassification(config)
+    model = ResNetForImageClassification(_labelled(config, labels))
     _start_blocks_as_identity(model)
     return model
 
@@ -82,7 +84,8 @@ def load_resnet(folder: Path) -> PreTrainedModel:
         )
     except (OSError, ValueError, SafetensorError) as err:
         raise CheckpointError(folder, f"cannot be loaded: {err}") from err
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _source_of(wanted: Hyperparameters) -> str:
@@ -103,25 +106,29 @@ def _source_of(wanted: Hyperparameters) -> str:
 
 def _pretrained(source: str, labels: Sequence[str]) -> PreTrainedModel:
     try:
-        return ResNetForImageClassification.from_pretrained(
+        config = _labelled(ResNetConfig.from_pretrained(source), labels)
+        model: PreTrainedModel = ResNetForImageClassification.from_pretrained(
             source,
+            config=config,
             ignore_mismatched_sizes=True,  # the head of another label set starts anew
-            problem_type="single_label_classification",
-            **_label_maps(labels),
         )
     except (OSError, ValueError) as err:
         raise WeightsUnavailable(source, str(err)) from err
+    return model
 
 
-def _label_maps(labels: Sequence[str]) -> dict[str, dict[int, str] | dict[str, int]]:
-    return {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
+def _labelled(config: ResNetConfig, labels: Sequence[str]) -> ResNetConfig:
+    """The configuration with one output for each of `labels`."""
+    config.id2label = dict(enumerate(labels))  # the number of outputs follows from it
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    config.problem_type = "single_label_classification"
+    return config
 
 
 def _start_blocks_as_identity(model: nn.Module) -> None:
     """Zero the last scale of each residual block, as Goyal et al. 2017 (arXiv 1706.02677) do."""
     for module in model.modules():
         if isinstance(module, ResNetBasicLayer | ResNetBottleNeckLayer):
-            nn.init.zeros_(module.layer[-1].normalization.weight)
+            last = module.layer[-1]
+            assert isinstance(last, ResNetConvLayer)  # noqa: S101 - transformers' own layout
+            nn.init.zeros_(last.normalization.weight)

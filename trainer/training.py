@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
+from tqdm.auto import tqdm
 from transformers import (
     EvalPrediction,
     PreTrainedModel,
@@ -25,7 +26,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from trainer.checkpoints import KEPT, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
@@ -58,7 +59,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         resume_from: A whole checkpoint whose run this one continues, or None.
     """
     if job.hardware.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # an untyped decorator of transformers'
+        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
     trainer = _EpochTrainer(job, model)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Progress())
@@ -158,9 +159,9 @@ class _Progress(ProgressCallback):
         **_: object,
     ) -> None:
         """Write the numbers above the bar."""
-        if self.training_bar is not None and logs:
+        if state.is_world_process_zero and logs:
             fields = " ".join(f"{key}={value:.5g}" for key, value in logs.items())
-            self.training_bar.write(f"step={state.global_step} {fields}", file=sys.stderr)
+            tqdm.write(f"step={state.global_step} {fields}", file=sys.stderr)
 
 
 def _arguments(job: Job) -> TrainingArguments:

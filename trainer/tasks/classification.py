@@ -70,7 +70,8 @@ class ImageClassification:
 
     def training_metrics(self, prediction: EvalPrediction) -> Metrics:
         """The metrics of logits[N, K]."""
-        return _metrics(np.argmax(prediction.predictions, axis=-1), prediction.label_ids)
+        logits, actual = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        return _metrics(np.argmax(logits, axis=-1), actual)
 
     def metrics(self, outputs: Outputs, targets: Sequence[Target]) -> Metrics:
         """The metrics of scores[N, K]; of equal scores the first label wins."""

@@ -1,0 +1,154 @@
+"""The command line: options from flags, a file and the environment, and answers to bad ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tests.trainer.conftest import aperture_train, problems
+from trainer.cli import option_tables
+from trainer.tasks import TASKS, TaskName
+
+REQUIRED = (
+    "fit",
+    *("--task", "image-classification"),
+    *("--data", "nowhere"),
+    *("--model_repository", "nowhere"),
+    *("--name", "model"),
+)
+
+
+def test_first_six_hyperparameters_are_easymakers() -> None:
+    rows = option_tables()["image-classification hyperparameters"][:6]
+    assert [(row.name, row.type, row.default, row.range) for row in rows] == [
+        ("input_size", "int", "28", "[4, inf)"),
+        ("learning_rate", "float", "0.1", "[0, inf)"),
+        ("per_device_train_batch_size", "int", "16", "[2, inf)"),
+        ("per_device_eval_batch_size", "int", "16", "[1, inf)"),
+        ("num_train_epochs", "int", "3", "[1, inf)"),
+        ("logging_steps", "int", "500", "[500, inf)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("input_size", "3", "int in [4, inf)"),
+        ("learning_rate", "-0.1", "float in [0, inf)"),
+        ("learning_rate", "nan", "float in [0, inf)"),
+        ("per_device_train_batch_size", "1", "int in [2, inf)"),
+        ("per_device_eval_batch_size", "0", "int in [1, inf)"),
+        ("num_train_epochs", "0.5", "int in [1, inf)"),
+        ("logging_steps", "499", "int in [500, inf)"),
+        ("augmentation", "flip", "none|crop|crop_color|crop_color_transform"),
+    ],
+)
+def test_value_out_of_range_exits_2_and_names_field_value_and_range(
+    capsys: pytest.CaptureFixture[str], name: str, value: str, expected: str
+) -> None:
+    assert aperture_train(*REQUIRED, f"--{name}={value}") == 2
+    assert problems(capsys.readouterr().err) == [f"{name}: got {value!r}, expected {expected}"]
+
+
+def test_unknown_flag_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert aperture_train(*REQUIRED, "--lerning_rate", "1") == 2
+    assert problems(capsys.readouterr().err) == [
+        "lerning_rate: unknown option; did you mean learning_rate?"
+    ]
+
+
+def test_unknown_name_in_file_suggests_the_nearest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "hyperparameters.json"
+    file.write_text('{"num_epochs": 3}')
+    assert aperture_train(*REQUIRED, "--hyperparameters", str(file)) == 2
+    assert problems(capsys.readouterr().err) == [
+        "num_epochs: unknown option; did you mean num_train_epochs?"
+    ]
+
+
+def test_unknown_variable_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert aperture_train(*REQUIRED, environ={"APERTURE_HP_INPUT_SISE": "28"}) == 2
+    assert problems(capsys.readouterr().err) == [
+        "input_sise: unknown option; did you mean input_size?"
+    ]
+
+
+def test_flag_wins_over_file_over_environment(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "hyperparameters.json"
+    file.write_text(json.dumps({"input_size": "2"}))
+    environ = {"APERTURE_HP_INPUT_SIZE": "1"}
+    from_file = (*REQUIRED, "--hyperparameters", str(file))
+    got = []
+    for argv in [(*from_file, "--input_size", "3"), from_file, REQUIRED]:
+        assert aperture_train(*argv, environ=environ) == 2
+        got += problems(capsys.readouterr().err)
+    assert [line.partition(",")[0] for line in got] == [
+        "input_size: got '3'",
+        "input_size: got '2'",
+        "input_size: got '1'",
+    ]
+
+
+def test_settings_come_from_the_environment_too(capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {
+        "APERTURE_TASK": "image-classification",
+        "APERTURE_DATA": "no-such-folder",
+        "APERTURE_MODEL_REPOSITORY": "nowhere",
+        "APERTURE_NAME": "model",
+    }
+    assert aperture_train("fit", environ=environ) == 1
+    assert problems(capsys.readouterr().err)[0].startswith("no-such-folder: not a folder")
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", ""])
+def test_file_that_is_no_json_object_exits_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "hyperparameters.json"
+    file.write_text(text)
+    assert aperture_train(*REQUIRED, "--hyperparameters", str(file)) == 2
+    assert problems(capsys.readouterr().err)[0].startswith(f"hyperparameters: {file}")
+
+
+def test_missing_required_options_are_all_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert aperture_train("fit") == 2
+    names = [line.partition(":")[0] for line in problems(capsys.readouterr().err)]
+    assert names == ["task", "data", "model_repository", "name"]
+
+
+def test_unknown_task_and_command_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert aperture_train("fit", "--task", "image-clasification") == 2
+    assert aperture_train("fitt") == 2
+    assert "image-classification" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--checkpoint", "a", "--url", "http://b"),
+        ("--url", "http://b"),
+        ("--model_repository", "b"),
+    ],
+)
+def test_evaluate_wants_exactly_one_source(flags: tuple[str, ...]) -> None:
+    assert aperture_train("evaluate", "--data", "nowhere", *flags) == 2
+
+
+def test_bad_option_is_answered_without_importing_torch() -> None:
+    code = (
+        "import sys; from trainer.cli import run; code = run(['fit', '--lerning_rate', '1'], {});"
+        "sys.exit(100 if {'torch', 'transformers', 'onnxruntime'} & set(sys.modules) else code)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 2
+
+
+def test_every_task_name_has_its_line_in_the_table() -> None:
+    assert set(TASKS) == set(get_args(TaskName))
