@@ -9,7 +9,6 @@ exists is whole, and a reader never meets half of one. The price: config.pbtxt a
 shared by all versions, so a version with another interface is refused and needs another name.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -134,9 +133,12 @@ def check_publishable(repository: Path, config: ModelConfig, labels: Sequence[st
 
 def replace_text(path: Path, text: str) -> None:
     """Write `text` to `path` so that a reader sees the old content or the new, never a part."""
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(path)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as staging:
+        staging.write(text)
+    Path(staging.name).chmod(0o644)  # as for the version's folder
+    Path(staging.name).replace(path)
 
 
 def _rename_to_next_version(staging: Path, model_dir: Path) -> Published:

@@ -8,16 +8,17 @@ The price: a request's pictures are queued together, but may be spread over batc
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import QueueFull
+from server.errors import QueueFull, Unloaded
 
-Row = Mapping[str, NDArray[np.generic]]
+Row = Mapping[str, NDArray[Any]]
 """The tensors of one picture by name, without the batch axis."""
 
 Run = Callable[[Row], Row]
@@ -51,6 +52,7 @@ class Batcher:
         self._max_queue_size = max_queue_size
         self._queue: deque[Waiter] = deque()
         self._wake = asyncio.Event()
+        self._stopping = False
         self._loop_task: asyncio.Task[None] | None = None
 
     @property
@@ -63,19 +65,23 @@ class Batcher:
         self._loop_task = asyncio.create_task(self._serve_queue(), name="batcher")
 
     async def stop(self) -> None:
-        """Stop after the run under way; whoever still waits is cancelled."""
+        """Stop after the run under way; whoever still waits, or comes later, gets Unloaded."""
+        self._stopping = True
+        self._wake.set()
         if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
-        while self._queue:
-            self._queue.popleft().outputs.cancel()
+            await self._loop_task
+        _fail(self._queue, Unloaded())
+        self._queue.clear()
 
     async def submit(self, pictures: Sequence[Row]) -> list[Row]:
         """Queue the pictures of one request and wait for their outputs, in their order.
 
         Raises:
             QueueFull: They do not fit the queue; none was queued.
+            Unloaded: The batcher was stopped.
         """
+        if self._stopping:
+            raise Unloaded
         if len(self._queue) + len(pictures) > self._max_queue_size:
             raise QueueFull(len(self._queue), len(pictures), self._max_queue_size)
         loop = asyncio.get_running_loop()
@@ -90,7 +96,7 @@ class Batcher:
 
     async def _serve_queue(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopping:
             batch = take_batch(self._queue, self._max_batch_size)
             if not batch:
                 self._wake.clear()
@@ -136,7 +142,7 @@ def _signature(inputs: Row) -> list[tuple[str, tuple[int, ...], np.dtype[np.gene
     return [(name, tensor.shape, tensor.dtype) for name, tensor in inputs.items()]
 
 
-def _fail(batch: Sequence[Waiter], err: Exception) -> None:
+def _fail(batch: Iterable[Waiter], err: Exception) -> None:
     for waiter in batch:
         if not waiter.outputs.done():
             waiter.outputs.set_exception(err)

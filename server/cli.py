@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -54,6 +55,8 @@ def serve(options: ServerOptions) -> None:
         LoadError: There is no folder to serve.
         OSError: A port is taken.
     """
+    for flag, port in (("--http_port", options.http_port), ("--grpc_port", options.grpc_port)):
+        check_port(flag, port)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kserve").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(
@@ -67,6 +70,20 @@ def serve(options: ServerOptions) -> None:
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     Server(options).serve()
+
+
+def check_port(flag: str, port: int) -> None:
+    """Refuse a port that another program listens on, before any model is loaded.
+
+    Raises:
+        OSError: Names the flag and the port.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104  # where KServe's server listens
+        except OSError as err:
+            raise OSError(f"cannot listen on {flag} {port}: {err.strerror}") from err
 
 
 if __name__ == "__main__":

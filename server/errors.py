@@ -6,6 +6,7 @@
     │   └── BodyTooLarge          413: the body is over the limit
     ├── ModelNotFound             404, NOT_FOUND: unknown model or version
     ├── NotReady                  503, UNAVAILABLE: known, but not able to answer now
+    ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
     ├── QueueFull                 503, RESOURCE_EXHAUSTED: more waiting requests than allowed
     └── LoadError                 a model folder that cannot be served; never sent to a client
                                   but shown in the repository index
@@ -79,6 +80,17 @@ class NotReady(ServerError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"model '{name}' is not ready: {reason}")
+
+
+class Unloaded(ServerError):
+    """The model left while the request waited."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    grpc_code = grpc.StatusCode.UNAVAILABLE
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__("the model was unloaded before the request had its turn; try again")
 
 
 class QueueFull(ServerError):

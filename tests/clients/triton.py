@@ -1,0 +1,42 @@
+"""tritonclient in a process of its own: it cannot share one with KServe.
+
+    python -m tests.clients.triton rest|grpc ADDRESS MODEL bytes|uint8 FILE...
+
+Prints the scores as JSON: a list a picture.
+"""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import tritonclient.grpc
+import tritonclient.http
+from PIL import Image
+
+from tests.tiny_models import SIZE
+
+
+def main() -> None:
+    protocol, address, model, form, *files = sys.argv[1:]
+    module: ModuleType = {"rest": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
+    client = module.InferenceServerClient(address)
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready(model)
+    if form == "bytes":
+        data = np.array([Path(file).read_bytes() for file in files], dtype=np.object_)
+        tensor = module.InferInput("image", list(data.shape), "BYTES")
+    else:
+        pictures = [np.asarray(Image.open(file).resize((SIZE, SIZE))) for file in files]
+        data = np.stack(pictures)
+        tensor = module.InferInput("image", list(data.shape), "UINT8")
+    tensor.set_data_from_numpy(data)
+    result = client.infer(model, [tensor], request_id="r-1")
+    scores = result.as_numpy("scores")
+    print(json.dumps(scores.tolist()))
+
+
+if __name__ == "__main__":
+    main()

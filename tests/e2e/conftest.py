@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.live_server import LiveServer, live_server
+from tests.picture_files import noise_png
+from tests.tiny_models import publish_colour_model
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server of the colour classifier in fp32, named `colour`."""
+    folder = tmp_path_factory.mktemp("server")
+    publish_colour_model(folder / "repository", "colour")
+    flags = ["--model_repository", str(folder / "repository"), "--precision", "fp32"]
+    flags += ["--http_max_input_size", "1000000", "--max_pixels", "1000000"]
+    with live_server(folder / "log", *flags) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: LiveServer) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def png_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Ten random pictures of the model's size, whose decoding needs no resampling."""
+    folder = tmp_path_factory.mktemp("pictures")
+    files = [folder / f"{seed}.png" for seed in range(10)]
+    for seed, file in enumerate(files):
+        file.write_bytes(noise_png(seed))
+    return files

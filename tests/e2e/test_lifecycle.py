@@ -1,0 +1,176 @@
+"""Start, readiness, broken models, load, and an orderly end."""
+
+import base64
+import concurrent.futures
+import io
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.live_server import LiveServer, live_server, start_server, wait_for
+from tests.picture_files import instances, noise_png
+from tests.tiny_models import publish_colour_model
+
+PREDICT = "/v1/models/{}:predict"
+
+
+def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    publish_colour_model(repository, "good")
+    (publish_colour_model(repository, "broken").version_dir / "model.onnx").write_bytes(b"no model")
+    (repository / "empty").mkdir()
+    server = start_server(tmp_path / "log", "--model_repository", str(repository))
+    try:
+        wait_for(server, "/v2/models/good/ready")
+        wait_for(server, "/v2/health/live")
+        assert httpx.get(server.url + "/v2/health/ready").status_code == 503
+        body = instances(noise_png(0))
+        assert httpx.post(server.url + PREDICT.format("good"), json=body).status_code == 200
+        refused = httpx.post(server.url + PREDICT.format("broken"), json=body)
+        assert refused.status_code == 503
+        assert "onnxruntime cannot load it" in refused.json()["error"]
+        rows = {row["name"]: row for row in httpx.post(server.url + "/v2/repository/index").json()}
+        assert rows["good"]["state"] == "READY"
+        assert rows["broken"]["state"] == rows["empty"]["state"] == "UNAVAILABLE"
+        assert "onnxruntime cannot load it" in rows["broken"]["reason"]
+        assert "config.pbtxt: cannot be read" in rows["empty"]["reason"]
+        only_ready = httpx.post(server.url + "/v2/repository/index", json={"ready": True}).json()
+        assert [row["name"] for row in only_ready] == ["good"]
+        refused = httpx.post(server.url + "/inference", json=body)
+        assert refused.status_code == 400
+        assert "broken, empty, good" in refused.json()["error"]
+    finally:
+        assert server.stop() == 0
+    assert "cannot serve model=broken" in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (("config.pbtxt", "dims: 8", "dims: 9"), "config.pbtxt says UINT8 [batch, 9, 9, 3]"),
+        (("config.pbtxt", '"scores"', '"logits"'), "has no output 'logits'"),
+        (
+            ("config.pbtxt", "image-classification", "image-divination"),
+            "task is 'image-divination'",
+        ),
+        (("config.pbtxt", "max_batch_size: 8", "max_batch_size: 0"), "expected 1 or more"),
+        (("config.pbtxt", "max_batch_size", "max_bat_size"), "is not a Triton model configuration"),
+        (("labels.txt", "green\n", ""), "2 labels for 3 classes"),
+        (("labels.txt", "green", "red"), "more than once"),
+    ],
+)
+def test_the_index_says_what_is_wrong_with_a_model(
+    tmp_path: Path, damage: tuple[str, str, str], reason: str
+) -> None:
+    model_dir = publish_colour_model(tmp_path / "repository", "m").model_dir
+    file, old, new = damage
+    text = (model_dir / file).read_text()
+    assert old in text
+    (model_dir / file).write_text(text.replace(old, new))
+    server = start_server(tmp_path / "log", "--model_dir", str(model_dir), "--model_name", "m")
+    try:
+        wait_for(server, "/v1/models/m", 503)
+        deadline = time.monotonic() + 30
+        state = "LOADING"
+        while state == "LOADING" and time.monotonic() < deadline:
+            (row,) = httpx.post(server.url + "/v2/repository/index").json()
+            state = row["state"]
+        assert state == "UNAVAILABLE"
+        assert reason in row["reason"]
+    finally:
+        assert server.stop() == 0
+
+
+def test_one_models_folder_is_served_under_the_given_name(tmp_path: Path) -> None:
+    model_dir = publish_colour_model(tmp_path / "repository", "colour").model_dir
+    flags = ["--model_dir", str(model_dir), "--model_name", "hue"]
+    with live_server(tmp_path / "log", *flags) as server, server.client() as http:
+        assert http.post(PREDICT.format("hue"), json=instances(noise_png(0))).status_code == 200
+        assert http.get("/v2/models/hue/config").json()["name"] == "hue"
+        assert http.get("/v1/models").json() == {"models": ["hue"]}
+
+
+def test_model_dir_may_also_hold_a_whole_repository(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        publish_colour_model(tmp_path / "models", name)
+    with live_server(tmp_path / "log", "--model_dir", str(tmp_path / "models")) as server:
+        assert httpx.get(server.url + "/v1/models").json() == {"models": ["a", "b"]}
+
+
+def test_the_newest_version_is_served(tmp_path: Path) -> None:
+    for _ in range(11):
+        publish_colour_model(tmp_path / "models", "m")
+    with live_server(tmp_path / "log", "--model_repository", str(tmp_path / "models")) as server:
+        assert httpx.get(server.url + "/v2/models/m").json()["versions"] == ["11"]
+
+
+def large_pictures(count: int) -> dict[str, list[dict[str, str]]]:
+    """Pictures that take a while to decode."""
+    buffer = io.BytesIO()
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (900, 1100, 3), dtype=np.uint8)).save(buffer, "PNG")
+    return {"instances": [{"data": base64.b64encode(buffer.getvalue()).decode()}] * count}
+
+
+def test_health_answers_while_pictures_are_decoded(tmp_path: Path) -> None:
+    publish_colour_model(tmp_path / "repository", "m")
+    with (
+        live_server(tmp_path / "log", "--model_repository", str(tmp_path / "repository")) as server,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        server.client() as http,
+    ):
+        busy = pool.submit(http.post, PREDICT.format("m"), json=large_pictures(12))
+        answered_meanwhile = 0
+        while not busy.done():
+            assert httpx.get(server.url + "/v2/health/ready").status_code == 200
+            answered_meanwhile += 1
+        assert busy.result().status_code == 200
+        # A server that blocks its event loop answers once, at the end.
+        assert answered_meanwhile > 5
+
+
+def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_path: Path) -> None:
+    publish_colour_model(tmp_path / "repository", "m")
+    flags = ["--model_repository", str(tmp_path / "repository"), "--shutdown_delay", "1"]
+    server = start_server(tmp_path / "log", *flags)
+    try:
+        wait_for(server)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, server.client() as http:
+            under_way = pool.submit(http.post, PREDICT.format("m"), json=large_pictures(8))
+            while not under_way.running():
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            wait_for(server, status=503)
+            assert httpx.get(server.url + "/v2/health/live").status_code == 200
+            assert under_way.result().status_code == 200
+        assert server.process.wait(timeout=30) == 0
+    finally:
+        server.process.kill()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url + "/v2/health/live")
+
+
+def test_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    publish_colour_model(tmp_path / "repository", "m")
+    flags = ["--model_repository", str(tmp_path / "repository"), "--shutdown_delay", "1000"]
+    server = start_server(tmp_path / "log", *flags)
+    wait_for(server)
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(timeout=30) == 0
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path, server: LiveServer) -> None:
+    publish_colour_model(tmp_path / "repository", "m")
+    flags = ["--model_repository", str(tmp_path / "repository")]
+    for flag, port in (("--http_port", server.http_port), ("--grpc_port", server.grpc_port)):
+        second = start_server(tmp_path / "log", *flags, flag, str(port))
+        assert second.process.wait(timeout=60) == 1
+        lines = [line for line in second.log.read_text().splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1
+        assert str(port) in lines[0]
+        assert "Traceback" not in second.log.read_text()

@@ -1,0 +1,83 @@
+"""A real server in a process of its own, on free ports, ended by SIGTERM."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+_START_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """A running aperture-serve."""
+
+    process: "subprocess.Popen[bytes]"
+    http_port: int
+    grpc_port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_server(log: Path, *flags: str) -> LiveServer:
+    """Start a server; it may not be ready, or not even listen, yet."""
+    http_port, grpc_port = free_port(), free_port()
+    command = [sys.executable, "-m", "server.cli"]
+    command += ["--http_port", str(http_port), "--grpc_port", str(grpc_port), *flags]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ.copy())
+    return LiveServer(process, http_port, grpc_port, log)
+
+
+def wait_for(server: LiveServer, path: str = "/v2/health/ready", status: int = 200) -> None:
+    """Poll until `path` answers with `status`; fails with the log if the server ends first."""
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise AssertionError(f"server ended:\n{server.log.read_text()}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(server.url + path).status_code == status:
+                return
+        select_timeout = 0.05
+        time.sleep(select_timeout)
+    raise AssertionError(f"no {status} from {path} in {_START_S} s:\n{server.log.read_text()}")
+
+
+@contextlib.contextmanager
+def live_server(log: Path, *flags: str) -> Iterator[LiveServer]:
+    """A ready server; asserts that SIGTERM ends it with 0."""
+    server = start_server(log, "--shutdown_delay", "0", *flags)
+    try:
+        wait_for(server)
+        yield server
+        assert server.stop() == 0, log.read_text()
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
