@@ -47,18 +47,32 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """An output that a request asks for.
+
+    Attributes:
+        name: The output's name.
+        classes: How many of its best classes to answer as "score:index:label" text instead of
+            the numbers; 0 for the numbers.
+    """
+
+    name: str
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class InferRequest:
     """A V2 inference request, whatever it came by.
 
     Attributes:
         id: The client's name for the request, echoed in the response.
         inputs: Its tensors.
-        outputs: The names of the outputs it asks for; empty asks for all.
+        outputs: The outputs it asks for; empty asks for all.
     """
 
     id: str
     inputs: tuple[Tensor, ...]
-    outputs: tuple[str, ...] = field(default=())
+    outputs: tuple[RequestedOutput, ...] = field(default=())
 
 
 def tensor_from_raw(name: str, datatype: str, shape: Sequence[int], raw: memoryview) -> Tensor:
@@ -118,13 +132,49 @@ def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> 
     return Tensor(name, BYTES, dims, elements=tuple(elements))
 
 
+def best_classes(
+    scores: NDArray[np.generic], count: int, labels: Sequence[str]
+) -> NDArray[np.object_]:
+    """Best classes of scores[N, K], best first -> b"score:index:label"[N, min(count, K)].
+
+    The label is left out where `labels` has none for the index.
+
+    Source: Triton's classification extension,
+    https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
+    """
+    rows = scores.reshape(len(scores), -1)
+    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    texts = [
+        [
+            f"{row[i]:f}:{i}:{labels[i]}" if i < len(labels) else f"{row[i]:f}:{i}"
+            for i in indices.tolist()
+        ]
+        for row, indices in zip(rows, best, strict=True)
+    ]
+    elements = [[text.encode() for text in line] for line in texts]
+    return np.array(elements, dtype=np.object_).reshape(best.shape)
+
+
 def to_raw(array: NDArray[np.generic]) -> bytes:
-    """The binary tensor data of an output."""
-    return np.ascontiguousarray(array).tobytes()
+    """The binary tensor data of an output; BYTES elements are an array of objects."""
+    if array.dtype != np.object_:
+        return np.ascontiguousarray(array).tobytes()
+    elements: list[bytes] = array.reshape(-1).tolist()
+    return b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+
+
+def to_json(array: NDArray[np.generic]) -> NDArray[np.generic] | list[str]:
+    """The flat `data` of an output; BYTES elements become text."""
+    if array.dtype != np.object_:
+        return np.ascontiguousarray(array).reshape(-1)
+    elements: list[bytes] = array.reshape(-1).tolist()
+    return [element.decode() for element in elements]
 
 
 def datatype_of(array: NDArray[np.generic]) -> str:
     """The V2 datatype of an array."""
+    if array.dtype == np.object_:
+        return BYTES
     return DATATYPE_OF_NUMPY[array.dtype.newbyteorder("<")]
 
 

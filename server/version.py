@@ -22,7 +22,14 @@ from server.decoder import Decoder, Source
 from server.errors import LoadError, RequestError
 from server.providers import Choice, choose, detect_machine, open_session
 from server.tasks import TASKS, Task
-from server.tensors import BYTES, NUMPY_OF_DATATYPE, InferRequest, Tensor
+from server.tensors import (
+    BYTES,
+    NUMPY_OF_DATATYPE,
+    InferRequest,
+    RequestedOutput,
+    Tensor,
+    best_classes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +67,14 @@ class Version:
         self,
         number: int,
         config: ModelConfig,
-        task: Task,
+        labels: tuple[str, ...],
         session: ort.InferenceSession,
         engine: Engine,
     ) -> None:
         self.number = number
         self.config = config
-        self.task = task
+        self.labels = labels
+        self.task: Task = TASKS[config.task](config, labels)
         self._session = session
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"infer-{config.name}")
         self._batcher = Batcher(
@@ -122,9 +130,9 @@ class Version:
             BadPicture: Names the first picture that cannot be used.
             QueueFull: Too many pictures wait already.
         """
-        names = self._output_names(request.outputs)
+        asked = self._check_outputs(request.outputs)
         rows = await self._batcher.submit(await self._rows(decoder, request.inputs))
-        return {name: np.stack([row[name] for row in rows]) for name in names}
+        return {output.name: self._gather(rows, output) for output in asked}
 
     def _run(self, inputs: Row) -> Row:
         names = [spec.name for spec in self.config.outputs]
@@ -140,15 +148,19 @@ class Version:
             return await self._prepare(decoder, tensors[0].elements)
         return split_tensors(tensors, self.config)
 
-    def _output_names(self, asked: Sequence[str]) -> list[str]:
+    def _check_outputs(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:
         known = [spec.name for spec in self.config.outputs]
-        for name in asked:
-            if name not in known:
+        for output in asked:
+            if output.name not in known:
                 raise RequestError(
-                    f"unexpected inference output '{name}' for model '{self.config.name}'; "
+                    f"unexpected inference output '{output.name}' for model '{self.config.name}'; "
                     f"expected one of {', '.join(known)}"
                 )
-        return list(asked) or known
+        return asked or [RequestedOutput(name) for name in known]
+
+    def _gather(self, rows: Sequence[Row], output: RequestedOutput) -> NDArray[np.generic]:
+        array: NDArray[np.generic] = np.stack([row[output.name] for row in rows])
+        return best_classes(array, output.classes, self.labels) if output.classes else array
 
 
 def load_version(model_dir: Path, number: int, config: ModelConfig, engine: Engine) -> Version:
@@ -157,8 +169,7 @@ def load_version(model_dir: Path, number: int, config: ModelConfig, engine: Engi
     Raises:
         LoadError: It cannot be served; the message says why.
     """
-    task_type = TASKS.get(config.task)
-    if task_type is None:
+    if config.task not in TASKS:
         raise LoadError(
             f"{model_dir}: parameter task is {config.task!r}; expected one of {', '.join(TASKS)}"
         )
@@ -171,8 +182,7 @@ def load_version(model_dir: Path, number: int, config: ModelConfig, engine: Engi
     session = open_session(path, choice, engine.threads)
     check_signature(path, session, config)
     config = _with_execution(config, choice)
-    task = task_type(config, _read_labels(model_dir, config))
-    version = Version(number, config, task, session, engine)
+    version = Version(number, config, _read_labels(model_dir, config), session, engine)
     try:
         version.warm_up()
     except Exception as err:  # onnxruntime's errors share no base class below Exception

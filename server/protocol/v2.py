@@ -7,7 +7,12 @@ from contract.model_config import PLATFORM, Json
 from server.model import ServedModel, tensor_metadata
 
 SERVER_NAME: Final = "aperture"
-EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository(index)")
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository(index)",
+)
 
 
 def server_metadata() -> dict[str, Json]:

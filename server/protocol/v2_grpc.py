@@ -20,6 +20,7 @@ from server.repository import Repository
 from server.tensors import (
     BYTES,
     InferRequest,
+    RequestedOutput,
     Tensor,
     bytes_tensor,
     datatype_of,
@@ -180,7 +181,12 @@ def parse_infer_request(request: oip.ModelInferRequest) -> InferRequest:
             else _tensor_from_contents(entry)
             for i, entry in enumerate(request.inputs)
         ),
-        outputs=tuple(entry.name for entry in request.outputs),
+        outputs=tuple(
+            RequestedOutput(entry.name, entry.parameters["classification"].int64_param)
+            if "classification" in entry.parameters
+            else RequestedOutput(entry.name)
+            for entry in request.outputs
+        ),
     )
 
 

@@ -28,11 +28,13 @@ from server.repository import Repository
 from server.tensors import (
     BYTES,
     InferRequest,
+    RequestedOutput,
     Tensor,
     bytes_tensor,
     describe_tensor,
     tensor_from_json,
     tensor_from_raw,
+    to_json,
     to_raw,
 )
 
@@ -162,7 +164,7 @@ def parse_infer_request(body: bytes, header_length: str | None) -> ParsedRequest
         request=InferRequest(
             id=str(request_id),
             inputs=tuple(inputs),
-            outputs=tuple(entry["name"] for entry in asked),
+            outputs=tuple(_requested_output(entry) for entry in asked),
         ),
         binary={
             entry["name"]: _parameters(entry)["binary_data"] is True
@@ -185,7 +187,7 @@ def infer_response(
             chunks.append(to_raw(array))
             entry["parameters"] = {"binary_data_size": len(chunks[-1])}
         else:
-            entry["data"] = np.ascontiguousarray(array).reshape(-1)
+            entry["data"] = to_json(array)
         described.append(entry)
     response = json_response({**head, "outputs": described})
     if not chunks:
@@ -237,6 +239,15 @@ def _parse_input(entry: object, binary: memoryview) -> tuple[Tensor, int]:
     if datatype == BYTES:
         return bytes_tensor(name, shape, _base64_elements(name, entry["data"])), 0
     return tensor_from_json(name, datatype, shape, entry["data"]), 0
+
+
+def _requested_output(entry: Mapping[str, object]) -> RequestedOutput:
+    classes = _parameters(entry).get("classification", 0)
+    if not isinstance(classes, int) or classes < 0:
+        raise RequestError(
+            f"output '{entry['name']}': classification is {classes!r}; expected N > 0"
+        )
+    return RequestedOutput(str(entry["name"]), classes)
 
 
 def _base64_elements(name: str, data: object) -> list[bytes]:

@@ -172,3 +172,31 @@ def test_metadata_config_and_index(http: httpx.Client) -> None:
     assert http.get("/v1/models").json() == {"models": ["colour"]}
     assert http.get("/v1/models/colour").json() == {"name": "colour", "ready": True}
     assert "python_info" in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("program", ["ask_v1", "ask_v2_rest", "ask_v2_grpc"])
+def test_the_examples_print_labels_best_first(
+    server: LiveServer, png_files: list[Path], program: str
+) -> None:
+    address = {"ask_v1": server.url, "ask_v2_rest": f"127.0.0.1:{server.http_port}"}
+    arguments = [address.get(program, f"127.0.0.1:{server.grpc_port}"), "colour", str(png_files[3])]
+    command = [sys.executable, "-W", "ignore", f"examples/{program}.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    scores = dict(line.split()[::-1] for line in done.stdout.splitlines())
+    expected = colour_scores(noise(3)[None])[0]
+    assert list(scores) == [LABELS[i] for i in np.argsort(-expected)]
+    np.testing.assert_allclose([float(scores[x]) for x in LABELS], expected, atol=1e-5)
+
+
+def test_classification_answers_the_best_classes_as_text(http: httpx.Client) -> None:
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [as_text(noise_png(3))]}
+    asked = [{"name": "scores", "parameters": {"classification": 2}}]
+    body = {"inputs": [tensor], "outputs": asked}
+    (output,) = http.post("/v2/models/colour/infer", json=body).json()["outputs"]
+    assert (output["datatype"], output["shape"]) == ("BYTES", [1, 2])
+    scores = colour_scores(noise(3)[None])[0]
+    for text, index in zip(output["data"], np.argsort(-scores)[:2], strict=True):
+        score, number, label = text.split(":")
+        assert (int(number), label) == (index, LABELS[index])
+        assert abs(float(score) - scores[index]) < TOLERANCE

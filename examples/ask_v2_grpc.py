@@ -1,0 +1,20 @@
+"""Ask a model over V2 gRPC with Triton's own client.
+
+python examples/ask_v2_grpc.py localhost:8081 MODEL PICTURE
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tritonclient.grpc as triton
+
+address, model, picture = sys.argv[1:]
+client = triton.InferenceServerClient(address)
+image = triton.InferInput("image", [1], "BYTES")
+image.set_data_from_numpy(np.array([Path(picture).read_bytes()], dtype=np.object_))
+scores = triton.InferRequestedOutput("scores", class_count=1000)
+result = client.infer(model, [image], outputs=[scores])
+for entry in result.as_numpy("scores")[0]:
+    score, _index, label = entry.decode().split(":", 2)
+    print(f"{score}  {label}")
