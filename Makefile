@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format proto clean
+.PHONY: install demo test check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -36,6 +36,10 @@ format: $(STAMP)
 # The gRPC messages, after a change of their .proto.
 proto: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. server/protocol/oip.proto
+
+# The tables of flags in the README, after a change of an option.
+readme: $(STAMP)
+	$(BIN)/python -m tests.readme
 
 clean:
 	rm -rf $(VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

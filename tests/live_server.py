@@ -57,16 +57,22 @@ def start_server(log: Path, *flags: str) -> LiveServer:
 
 def wait_for(server: LiveServer, path: str = "/v2/health/ready", status: int = 200) -> None:
     """Poll until `path` answers with `status`; fails with the log if the server ends first."""
+    wait_for_url(server.url + path, server.process, server.log, status)
+
+
+def wait_for_url(
+    url: str, process: "subprocess.Popen[bytes]", log: Path, status: int = 200
+) -> None:
+    """Poll until `url` answers with `status`; fails with the log if the process ends first."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            raise AssertionError(f"server ended:\n{server.log.read_text()}")
+        if process.poll() is not None:
+            raise AssertionError(f"the server ended:\n{log.read_text()}")
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(server.url + path).status_code == status:
+            if httpx.get(url).status_code == status:
                 return
-        select_timeout = 0.05
-        time.sleep(select_timeout)
-    raise AssertionError(f"no {status} from {path} in {_START_S} s:\n{server.log.read_text()}")
+        time.sleep(0.05)
+    raise AssertionError(f"no {status} from {url} in {_START_S} s:\n{log.read_text()}")
 
 
 @contextlib.contextmanager
