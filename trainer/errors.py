@@ -6,6 +6,7 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── WeightsUnavailable       weights that cannot be had from a hub or a folder
 ├── CheckpointError          a checkpoint that is missing, incomplete or not of this trainer
 ├── RunConflict              an output folder that belongs to another run (exit code 2)
+├── Diverged                 a training whose weights are no numbers any more
 ├── ExportMismatch           an exported graph that disagrees with the model it came from
 ├── HardwareError            a precision that this machine cannot compute in (exit code 2)
 └── EndpointError            a running endpoint that cannot be reached or answers otherwise
@@ -76,6 +77,16 @@ class RunConflict(TrainerError):
                 for name, (old, new) in differences.items()
             ),
             "give another --output_dir, or --restart to delete that run and train anew",
+        )
+
+
+class Diverged(TrainerError):
+    """A training whose weights are no numbers any more."""
+
+    def __init__(self, learning_rate: float) -> None:
+        super().__init__(
+            f"the training diverged: the weights are not finite; lower --learning_rate "
+            f"(it is {learning_rate}) and train anew with --restart"
         )
 
 

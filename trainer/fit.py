@@ -82,12 +82,13 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     hardware = choose_hardware(wanted)
     scan = _scan(task, settings, processes)
     _check_name(task, settings, wanted, scan.dataset.labels)
-    record = _prepare_run(settings, wanted, scan, processes)
+    record = _open_run(settings, wanted, scan, processes)
     if record.published is not None:
         done = Published(record.published.model_dir, record.published.version)
         return FitResult(done, None, was_published=True)
     job = Job(task, scan.dataset, wanted, hardware, processes, run_dir)
-    _train(job, Origin(task=task.name, base_model=wanted.model, dataset_sha256=scan.sha256))
+    origin = Origin(task=task.name, base_model=wanted.model, dataset_sha256=scan.sha256)
+    _train(job, origin, record)
     leave_processes()
     return _finish(job, settings, record) if processes.is_main else None
 
@@ -139,10 +140,10 @@ def _check_name(
     check_publishable(settings.model_repository, config, labels)
 
 
-def _prepare_run(
+def _open_run(
     settings: FitSettings, wanted: Hyperparameters, scan: Scan, processes: Processes
 ) -> RunRecord:
-    """Open or make the run's folder, the same in every process."""
+    """Find the run that its folder holds, or a new one, the same in every process."""
     run_dir = settings.run_dir
     if settings.restart and processes.is_main:
         clear_run(run_dir)
@@ -152,15 +153,13 @@ def _prepare_run(
         record = record.model_copy(update={"published": None})
     wait_for_all()
     if processes.is_main:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        write_record(run_dir, record)
         for folder in remove_incomplete(run_dir):
             logger.warning("event=removed_incomplete_checkpoint path=%s", folder)
     wait_for_all()
     return record
 
 
-def _train(job: Job, origin: Origin) -> None:
+def _train(job: Job, origin: Origin, record: RunRecord) -> None:
     """Train to the last epoch, from the last whole checkpoint if there is one."""
     resume_from = newest_whole(job.run_dir)
     if resume_from is not None:
@@ -170,6 +169,9 @@ def _train(job: Job, origin: Origin) -> None:
     make_deterministic()
     set_seed(job.wanted.seed)
     model = _stamped(job.task.build_model(job.wanted, job.dataset.labels), job, origin)
+    if job.processes.is_main:  # not sooner: a run that cannot begin leaves no trace
+        job.run_dir.mkdir(parents=True, exist_ok=True)
+        write_record(job.run_dir, record)
     logger.info(
         "event=train model=%s pictures=%d labels=%d device=%s precision=%s channels_last=%s",
         job.wanted.model,

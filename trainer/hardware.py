@@ -15,6 +15,9 @@ from trainer.errors import HardwareError
 from trainer.hyperparameters import Hyperparameters, Precision
 
 _BF16_CAPABILITY: Final = (8, 0)
+# oneDNN leaves most of the bf16 weight gradient of a 3x3 convolution with stride 2 on a 1x1 map
+# uninitialised (torch 2.13, CPU with AMX), and a ResNet has one at inputs of up to 16 pixels.
+_CPU_BF16_MIN_INPUT_SIZE: Final = 17
 _MAX_WORKERS: Final = 8
 
 
@@ -42,15 +45,12 @@ def choose_hardware(wanted: Hyperparameters) -> Hardware:
         HardwareError: A precision was asked for that this machine cannot train in.
     """
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+    usable = _usable_precisions(device, wanted.input_size)
     fast_bf16 = _gpu_has_bf16() if device == "cuda" else _cpu_has_amx()
-    usable: tuple[Precision, ...] = (
-        ("fp32", "bf16") if device == "cpu" else ("fp32", "bf16", "fp16")
-    )
-    precision = (
-        ("bf16" if fast_bf16 else "fp32") if wanted.precision == "auto" else wanted.precision
-    )
+    best: Precision = "bf16" if fast_bf16 and "bf16" in usable else "fp32"
+    precision = best if wanted.precision == "auto" else wanted.precision
     if precision not in usable:
-        raise HardwareError(precision, device, usable)
+        raise HardwareError(precision, f"{device} at input_size {wanted.input_size}", usable)
     channels_last = wanted.memory_format == "channels_last" or (
         wanted.memory_format == "auto" and precision != "fp32"
     )
@@ -68,6 +68,14 @@ def make_deterministic() -> None:
     """
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cudnn.benchmark = False
+
+
+def _usable_precisions(
+    device: Literal["cpu", "cuda"], input_size: int
+) -> tuple[Literal["fp32", "bf16", "fp16"], ...]:
+    if device == "cuda":
+        return ("fp32", "bf16", "fp16")
+    return ("fp32", "bf16") if input_size >= _CPU_BF16_MIN_INPUT_SIZE else ("fp32",)
 
 
 def _gpu_has_bf16() -> bool:

@@ -1,8 +1,8 @@
 """Hyperparameters: EasyMaker's own first, with its names, types, defaults and ranges, then ours.
 
 Ours have defaults that leave EasyMaker's behaviour, and that make its defaults learn: a learning
-rate of 0.1 with AdamW diverges unless it is warmed up, decayed to zero, its gradients clipped and
-the weights' norm bounded. With decoupled weight decay L and learning rate n the weights of a
+rate of 0.1 with AdamW diverges unless it is warmed up, decays to zero, the gradients are clipped
+and the weights' norm is bounded. With decoupled weight decay L and learning rate n the weights of a
 normalised layer settle at a rotation of sqrt(2 n L) an update (Kosson et al. 2023,
 arXiv 2305.17212), so a decay of 1.0 keeps the norm where a rate of 0.1 still learns.
 """
@@ -67,10 +67,15 @@ class Hyperparameters(Options):
         ),
     )
     precision: Precision = Field(
-        default="auto", description="Number format of the training's arithmetic"
+        default="auto",
+        description=(
+            "Number format of the training's arithmetic; auto is bf16 on a CPU with AMX and on a "
+            "GPU since compute capability 8.0, else fp32"
+        ),
     )
     memory_format: MemoryFormat = Field(
-        default="auto", description="Order of the picture's axes in memory"
+        default="auto",
+        description="Order of a picture's axes in memory; auto is channels_last unless fp32",
     )
     dataloader_num_workers: int | None = Field(
         default=None,

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trainer.cli import run
 LABELS = ("0", "1", "2", "3")
 FAST = (
     *("--model", "resnet-tiny"),
-    *("--input_size", "16"),
+    *("--input_size", "20"),
     *("--learning_rate", "0.02"),
 )
 
@@ -31,13 +32,13 @@ class Trained:
     output: str
 
 
-def write_digits(folder: Path, per_split: dict[str, int]) -> Path:
-    """Write scikit-learn's digits 0 to 3 as FOLDER/SPLIT/LABEL/NNN.png, no picture twice."""
+def write_digits(folder: Path, per_split: dict[str, int], labels: Iterable[int] = range(4)) -> Path:
+    """Write scikit-learn's digits as FOLDER/SPLIT/LABEL/NNN.png, no picture twice."""
     digits = load_digits()
-    for label in LABELS:
-        images = iter(digits.images[digits.target == int(label)])
+    for label in labels:
+        images = iter(digits.images[digits.target == label])
         for split, count in per_split.items():
-            target = folder / split / label
+            target = folder / split / str(label)
             target.mkdir(parents=True)
             for index in range(count):
                 pixels = (next(images) * (255 / 16)).astype(np.uint8)

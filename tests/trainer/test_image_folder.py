@@ -23,9 +23,7 @@ def refused(data: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_missing_split_is_named(
-    data: Path, capsys: pytest.CaptureFixture[str], split: str
-) -> None:
+def test_missing_split_is_named(data: Path, capsys: pytest.CaptureFixture[str], split: str) -> None:
     shutil.rmtree(data / split)
     (line,) = refused(data, capsys)
     assert line.startswith(f"{data / split}: folder is missing; expected DIR/")
