@@ -100,6 +100,8 @@ def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
     """One line about an unknown option that suggests the nearest known one."""
+    if not known:
+        return f"{name}: unknown option; there are none"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
     return f"{name}: unknown option; {hint}"

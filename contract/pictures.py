@@ -8,7 +8,7 @@ less than the resampling does.
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from contract.errors import BrokenPicture, NotAPicture, PictureError, TooManyPix
 
 READABLE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 DEFAULT_MAX_PIXELS: Final = 100_000_000
+
+Fit = Literal["squash", "pad"]
+"""How a picture of another aspect becomes one of the model's size."""
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE_OF_ORIENTATION = {
@@ -41,17 +44,25 @@ class Picture:
         pixels: RGB uint8 [height, width, 3], upright.
         width: Width of the upright picture as sent, in pixels.
         height: Height of the upright picture as sent, in pixels.
+        content_width: Columns of `pixels`, from the left, that hold the picture and no padding.
+        content_height: Rows of `pixels`, from the top, that hold the picture and no padding.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
+    content_width: int
+    content_height: int
 
 
 def decode_picture(
-    data: bytes, height: int, width: int, max_pixels: int = DEFAULT_MAX_PIXELS
+    data: bytes,
+    height: int,
+    width: int,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    fit: Fit = "squash",
 ) -> Picture:
-    """Decode a picture file and squash it to RGB uint8 [height, width, 3].
+    """Decode a picture file and resize it to RGB uint8 [height, width, 3].
 
     The EXIF orientation is applied; grey and palette pictures become RGB; transparent pixels
     are laid over white; 16-bit samples keep their upper 8 bits; of an animation the first frame
@@ -62,6 +73,7 @@ def decode_picture(
         height: Rows of the result.
         width: Columns of the result.
         max_pixels: Largest accepted width times height, checked before decoding.
+        fit: squash to the size; or pad: keep the aspect, and fill with black right and below.
 
     Raises:
         NotAPicture: The bytes are of no readable format.
@@ -74,14 +86,18 @@ def decode_picture(
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
         swap = orientation in _SWAPS_AXES
         sent_width, sent_height = reversed(image.size) if swap else image.size
-        target = (height, width) if swap else (width, height)
+        content = (width, height)
+        if fit == "pad":
+            content = _largest_inside(sent_width, sent_height, width, height)
+        target = (content[1], content[0]) if swap else content
         image.draft("RGB", (round(target[0] * _REDUCING_GAP), round(target[1] * _REDUCING_GAP)))
         image = _to_rgb(image)
         if image.size != target:
             image = image.resize(target, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
         if (transpose := _TRANSPOSE_OF_ORIENTATION.get(orientation)) is not None:
             image = image.transpose(transpose)
-        return Picture(np.asarray(image), sent_width, sent_height)
+        pixels = _pad(np.asarray(image), height, width)
+        return Picture(pixels, sent_width, sent_height, *content)
     except MemoryError:
         raise
     except Exception as err:  # Pillow's readers raise whatever a hostile file makes them meet
@@ -109,6 +125,24 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise TooManyPixels(image.width, image.height, max_pixels)
     return image
+
+
+def _largest_inside(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
+    """The largest width and height of the same aspect inside the given ones, at least 1."""
+    scale = min(max_width / width, max_height / height)
+    return (
+        min(max_width, max(1, round(width * scale))),
+        min(max_height, max(1, round(height * scale))),
+    )
+
+
+def _pad(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    rows, columns, channels = pixels.shape
+    if (rows, columns) == (height, width):
+        return pixels
+    padded = np.zeros((height, width, channels), np.uint8)
+    padded[:rows, :columns] = pixels
+    return padded
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

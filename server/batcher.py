@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from server.errors import QueueFull, Unloaded
 
 Row = Mapping[str, NDArray[Any]]
-"""The tensors of one picture by name, without the batch axis."""
+"""The tensors of one picture by name, without the batch axis; of a batch, with it."""
 
 Run = Callable[[Row], Row]
 """Runs tensors[N, ...] of a batch of N and returns its outputs[N, ...]."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from contract.errors import PictureError
-from contract.pictures import Picture, decode_picture
+from contract.pictures import Fit, Picture, decode_picture
 from server.errors import BadPicture
 
 
@@ -45,15 +45,22 @@ class Decoder:
         """End the threads after the pictures they are at."""
         self._pool.shutdown(cancel_futures=True)
 
-    async def decode(self, sources: Sequence[Source], height: int, width: int) -> list[Picture]:
+    async def decode(
+        self, sources: Sequence[Source], size: tuple[int, int], fit: Fit
+    ) -> list[Picture]:
         """Decode the pictures of one request, in their order.
+
+        Args:
+            sources: The picture files.
+            size: Height and width of the results.
+            fit: How a picture of another aspect is brought to that size.
 
         Raises:
             BadPicture: Names the first picture that cannot be used, by its index.
         """
         loop = asyncio.get_running_loop()
         jobs = [
-            loop.run_in_executor(self._pool, self._decode_one, index, source, height, width)
+            loop.run_in_executor(self._pool, self._decode_one, index, source, size, fit)
             for index, source in enumerate(sources)
         ]
         try:
@@ -62,10 +69,10 @@ class Decoder:
             for job in jobs:
                 job.cancel()
 
-    def _decode_one(self, index: int, source: Source, height: int, width: int) -> Picture:
+    def _decode_one(self, index: int, source: Source, size: tuple[int, int], fit: Fit) -> Picture:
         data = source if isinstance(source, bytes) else _from_base64(index, source.text)
         try:
-            return decode_picture(data, height, width, self._max_pixels)
+            return decode_picture(data, *size, self._max_pixels, fit)
         except PictureError as err:
             raise BadPicture(index, err) from err
 

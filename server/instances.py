@@ -1,11 +1,27 @@
 """The V1 request body, shared by KServe's V1 and EasyMaker's `/inference`."""
 
+from dataclasses import dataclass
+
+from contract.errors import OptionsError
+from contract.options import Options, build
 from server.decoder import Base64Text, Source
 from server.errors import BadPicture, RequestError
 
 
-def parse_instances(payload: object) -> list[Source]:
-    """Take the pictures out of {"instances": [{"data": "<base64>"}, ...]}.
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """The pictures of a request and what it says of their answers."""
+
+    sources: tuple[Source, ...]
+    options: Options
+
+
+def parse_predict_request(payload: object, options: type[Options]) -> PredictRequest:
+    """Take apart {"instances": [{"data": "<base64>"}, ...], "parameters": {...}}.
+
+    Args:
+        payload: The body.
+        options: What the task lets `parameters` say.
 
     Raises:
         RequestError: The body, or one instance, which is named by its index, is of another form.
@@ -21,7 +37,19 @@ def parse_instances(payload: object) -> list[Source]:
         raise RequestError(f'"instances" is {_kind(instances)}; expected a list')
     if not instances:
         raise RequestError('"instances" is empty; expected one picture or more')
-    return [_parse_instance(index, instance) for index, instance in enumerate(instances)]
+    sources = tuple(_parse_instance(index, instance) for index, instance in enumerate(instances))
+    return PredictRequest(sources, _parse_parameters(payload.get("parameters"), options))
+
+
+def _parse_parameters(parameters: object, options: type[Options]) -> Options:
+    if parameters is None:
+        return options()
+    if not isinstance(parameters, dict):
+        raise RequestError(f'"parameters" is {_kind(parameters)}; expected an object')
+    try:
+        return build(options, parameters)
+    except OptionsError as err:
+        raise RequestError("parameters: " + "; ".join(err.problems)) from err
 
 
 def _parse_instance(index: int, instance: object) -> Source:

@@ -10,7 +10,7 @@ import kserve
 from contract.model_config import Json, TensorSpec
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotReady
-from server.instances import parse_instances
+from server.instances import parse_predict_request
 from server.version import Version
 
 
@@ -87,7 +87,7 @@ class ServedModel(kserve.Model):
         payload: object,
         headers: Mapping[str, str] | None = None,
         response_headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Json]:
+    ) -> dict[str, object]:
         """Answer a V1 request: {"instances": [{"data": base64}]} -> {"predictions": [...]}.
 
         Raises:
@@ -96,8 +96,8 @@ class ServedModel(kserve.Model):
             QueueFull: Too many pictures wait already.
         """
         version = self.version()
-        answers = await version.answer(self.decoder, parse_instances(payload))
-        return {"predictions": answers}
+        request = parse_predict_request(payload, version.task.options)
+        return {"predictions": await version.answer(self.decoder, request)}
 
     def get_input_types(self) -> list[dict[str, Json]]:
         """The inputs as V2 metadata."""

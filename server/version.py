@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from contract.errors import ContractError
 from contract.labels import read_labels
-from contract.model_config import MODEL_FILE, Json, ModelConfig, TensorSpec
+from contract.model_config import MODEL_FILE, ModelConfig, TensorSpec
+from contract.pictures import Picture
 from server.batcher import Batcher, Row
 from server.decoder import Decoder, Source
 from server.errors import LoadError, RequestError
+from server.instances import PredictRequest
 from server.providers import Choice, choose, detect_machine, open_session
-from server.tasks import TASKS, Task
+from server.tasks import TASKS
+from server.tasks.task import Task
 from server.tensors import (
     BYTES,
     NUMPY_OF_DATATYPE,
@@ -110,15 +113,26 @@ class Version:
                 }
             )
 
-    async def answer(self, decoder: Decoder, sources: Sequence[Source]) -> list[Json]:
+    async def answer(self, decoder: Decoder, request: PredictRequest) -> list[object]:
         """The task's answer for each picture, in their order.
 
         Raises:
             BadPicture: Names the first picture that cannot be used.
             QueueFull: Too many pictures wait already.
         """
-        outputs = await self._batcher.submit(await self._prepare(decoder, sources))
-        return [self.task.answer(row) for row in outputs]
+        return [
+            self.task.answer(row, picture, request.options)
+            for row, picture in await self._look_at(decoder, request.sources)
+        ]
+
+    async def render(
+        self, decoder: Decoder, request: PredictRequest, media_type: str
+    ) -> list[bytes]:
+        """The same, rendered as one of the task's media types."""
+        return [
+            self.task.render(media_type, row, picture, request.options)
+            for row, picture in await self._look_at(decoder, request.sources)
+        ]
 
     async def infer(
         self, decoder: Decoder, request: InferRequest
@@ -138,14 +152,20 @@ class Version:
         names = [spec.name for spec in self.config.outputs]
         return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
 
-    async def _prepare(self, decoder: Decoder, sources: Sequence[Source]) -> list[Row]:
-        pictures = await decoder.decode(sources, *self.task.picture_size)
-        return [self.task.prepare(picture) for picture in pictures]
+    async def _look_at(
+        self, decoder: Decoder, sources: Sequence[Source]
+    ) -> list[tuple[Row, Picture]]:
+        """The outputs for each picture, beside the picture."""
+        pictures = await decoder.decode(sources, self.task.picture_size, self.task.fit)
+        outputs = await self._batcher.submit([self.task.prepare(one) for one in pictures])
+        return list(zip(outputs, pictures, strict=True))
 
     async def _rows(self, decoder: Decoder, tensors: Sequence[Tensor]) -> list[Row]:
         if len(tensors) == 1 and tensors[0].datatype == BYTES:
             check_picture_tensor(tensors[0], self.config.inputs[0])
-            return await self._prepare(decoder, tensors[0].elements)
+            size, fit = self.task.picture_size, self.task.fit
+            pictures = await decoder.decode(tensors[0].elements, size, fit)
+            return [self.task.prepare(picture) for picture in pictures]
         return split_tensors(tensors, self.config)
 
     def _check_outputs(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.errors import NotReady, RequestError
-from server.instances import parse_instances
+from server.instances import parse_predict_request
 from server.model import ServedModel
 from server.protocol.http import json_response, parse_json, read_body
 from server.repository import Repository
@@ -50,7 +50,8 @@ class V1:
         model = self._choose(request.query_params.get("model"))
         payload = parse_json(await read_body(request, self._max_body_bytes))
         version = model.version()
-        answers = await version.answer(model.decoder, parse_instances(payload))
+        asked = parse_predict_request(payload, version.task.options)
+        answers = await version.answer(model.decoder, asked)
         if not version.task.bare_answer:
             return json_response({"predictions": answers})
         return json_response(answers[0] if len(answers) == 1 else answers)

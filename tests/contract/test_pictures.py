@@ -117,3 +117,27 @@ def test_the_pixel_limit_counts_before_decoding() -> None:
     data = encode(Image.new("1", (1000, 1001)))
     with pytest.raises(TooManyPixels, match="1000 x 1001 = 1001000 pixels; the limit is 1000000"):
         decode_picture(data, 8, 8, max_pixels=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("size", "content"),
+    [((40, 20), (16, 8)), ((20, 40), (8, 16)), ((4, 4), (16, 16)), ((900, 1), (16, 1))],
+)
+def test_padding_keeps_the_aspect_and_fills_right_and_below(
+    size: tuple[int, int], content: tuple[int, int]
+) -> None:
+    picture = decode_picture(encode(Image.new("RGB", size, "white")), 16, 16, fit="pad")
+    assert (picture.content_width, picture.content_height) == content
+    assert (picture.width, picture.height) == size
+    inside = picture.pixels[: content[1], : content[0]]
+    assert (inside == 255).all()
+    assert picture.pixels.sum() == inside.sum(dtype=int)
+
+
+def test_padding_follows_the_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.new("RGB", (40, 20), "white"), "PNG", exif=exif)
+    picture = decode_picture(data, 16, 16, fit="pad")
+    assert (picture.content_width, picture.content_height) == (8, 16)
+    assert (picture.pixels[:, :8] == 255).all()

@@ -36,6 +36,8 @@ def tensor(**changes: object) -> dict[str, object]:
         ('{"instances": [{"data": "YWJj"}]}', "instance 0: 3 bytes of no known picture format"),
         ('{"instances": [{"data": ""}]}', "instance 0: zero bytes"),
         ("[" * 5000, "body is not JSON"),
+        ('{"instances": [{"data": "aGk="}], "parameters": 3}', '"parameters" is a number'),
+        ('{"instances": [{"data": "aGk="}], "parameters": {"a": 1}}', "a: unknown option"),
     ],
 )
 @pytest.mark.parametrize("path", [PREDICT, "/inference"])
