@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import httpx
+
 from contract.pictures import check_picture
 from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
@@ -55,7 +57,11 @@ def export_command(settings: ExportSettings) -> str:
 def evaluate_command(settings: EvaluateSettings) -> str:
     """Evaluate a model on a split; the table of metrics."""
     task = load_task(settings.task)
-    predictor = _predictor(task, settings)
+    with httpx.Client() as client:
+        return _evaluate(task, settings, _predictor(task, settings, client))
+
+
+def _evaluate(task: Task, settings: EvaluateSettings, predictor: Predictor) -> str:
     dataset = task.read_split(settings.data, settings.split, predictor.labels)
     scan = scan_pictures(dataset, _ALONE)
     if scan.problems and not settings.skip_bad_images:
@@ -69,7 +75,7 @@ def evaluate_command(settings: EvaluateSettings) -> str:
     return table({settings.split: metrics})
 
 
-def _predictor(task: Task, settings: EvaluateSettings) -> Predictor:
+def _predictor(task: Task, settings: EvaluateSettings, client: httpx.Client) -> Predictor:
     if settings.checkpoint is not None:
         return CheckpointPredictor(open_checkpoint(settings.checkpoint))
     assert settings.name is not None  # noqa: S101 - the settings' own check
@@ -77,7 +83,7 @@ def _predictor(task: Task, settings: EvaluateSettings) -> Predictor:
         return PublishedPredictor(settings.model_repository, settings.name, settings.version)
     assert settings.url is not None  # noqa: S101 - as above
     probe = _first_picture(settings.data / settings.split)
-    return EndpointPredictor(settings.url, settings.name, task, probe)
+    return EndpointPredictor(client, settings.url, settings.name, task, probe)
 
 
 def _first_picture(split: Path) -> bytes:

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import httpx
 import numpy as np
@@ -26,7 +26,7 @@ from trainer.errors import EndpointError
 from trainer.tasks import load_task
 from trainer.tasks.task import Outputs, Task
 
-_REQUEST_TIMEOUT_S = 120.0
+REQUEST_TIMEOUT_S: Final = 120.0
 
 
 class Predictor(Protocol):
@@ -89,10 +89,10 @@ class PublishedPredictor:
 class EndpointPredictor:
     """A served model, over KServe's V1 protocol."""
 
-    def __init__(self, url: str, name: str, task: Task, probe: bytes) -> None:
+    def __init__(self, client: httpx.Client, url: str, name: str, task: Task, probe: bytes) -> None:
         self._url = f"{url.rstrip('/')}/v1/models/{check_model_name(name)}:predict"
         self._task = task
-        self._client = httpx.Client(timeout=_REQUEST_TIMEOUT_S)
+        self._client = client
         # The protocol has no way to ask for the labels, but every answer names them all.
         try:
             self.labels = task.predicted_labels(self._ask([probe])[0])
@@ -109,7 +109,9 @@ class EndpointPredictor:
     def _ask(self, files: Sequence[bytes]) -> list[Json]:
         instances = [{"data": base64.b64encode(file).decode("ascii")} for file in files]
         try:
-            response = self._client.post(self._url, json={"instances": instances})
+            response = self._client.post(
+                self._url, json={"instances": instances}, timeout=REQUEST_TIMEOUT_S
+            )
             response.raise_for_status()
             answer: Json = response.json()
         except httpx.HTTPStatusError as err:

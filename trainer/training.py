@@ -8,11 +8,13 @@ epoch's end, and the manifest that makes a checkpoint whole.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
@@ -74,6 +76,17 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         raise Diverged(job.wanted.learning_rate)
 
 
+def rate_factor(step: int, warmup: int, total: int) -> float:
+    """The part of the peak learning rate at `step` of `total`: a linear rise, then a cubic fall.
+
+    What so high a peak rate leaves to learn is learned while the rate is low, so it falls as the
+    cube: 93 % instead of the cosine's 84 to 90 % on scikit-learn's digits with the defaults.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    return (1 - (step - warmup) / max(1, total - warmup)) ** 3
+
+
 class _EpochTrainer(Trainer):
     """Trainer whose data depend on (seed, epoch) alone, and whose norms and biases never decay."""
 
@@ -111,6 +124,18 @@ class _EpochTrainer(Trainer):
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Weights of two or more axes; transformers' own rule does not know batch norms."""
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LambdaLR:
+        """`rate_factor` over the steps of the whole training."""
+        optimizer = optimizer or self.optimizer
+        assert optimizer is not None  # noqa: S101 - the Trainer makes it first
+        if self.lr_scheduler is None:
+            warmup = int(self._job.wanted.warmup_ratio * num_training_steps)
+            factor = partial(rate_factor, warmup=warmup, total=num_training_steps)
+            self.lr_scheduler = LambdaLR(optimizer, factor)
+        return self.lr_scheduler
 
     def _collate_train(self, items: Sequence[Item]) -> Batch:
         return self._in_format(self._job.task.collate_train(items, self._job.wanted))
@@ -177,11 +202,6 @@ def _arguments(job: Job) -> TrainingArguments:
         num_train_epochs=wanted.num_train_epochs,
         logging_steps=wanted.logging_steps,
         optim="adamw_torch_fused",
-        # What so high a peak rate leaves to learn is learned while the rate is low, so it falls
-        # as the cube: 93 % instead of cosine's 89 % on scikit-learn's digits with the defaults.
-        lr_scheduler_type="polynomial" if wanted.learning_rate > 0 else "constant",
-        lr_scheduler_kwargs={"power": 3.0, "lr_end": 0.0} if wanted.learning_rate > 0 else None,
-        warmup_steps=wanted.warmup_ratio,  # below 1 it is a ratio
         weight_decay=wanted.weight_decay,
         max_grad_norm=wanted.max_grad_norm,
         seed=wanted.seed,

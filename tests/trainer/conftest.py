@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -69,6 +70,12 @@ def problems(stderr: str) -> list[str]:
     return [
         line.removeprefix("error: ") for line in stderr.splitlines() if line.startswith("error: ")
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """A tiny model gains nothing from a second core, and waits for it where the machine is busy."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]  # ships no types
+    EventAccumulator,
+)
 
 from contract.labels import read_labels
 from contract.model_config import read_model_config

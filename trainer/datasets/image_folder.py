@@ -57,7 +57,7 @@ def read_image_split(data: Path, split: str, labels: Sequence[str]) -> Dataset:
     """
     if split not in _present_splits(data):
         raise DatasetError(f"{data / split}: folder is missing; {LAYOUT}")
-    if faults := _split_faults(data, [split], labels, known_by="the model"):
+    if faults := list(_split_faults(data, [split], labels, known_by="the model")):
         raise DatasetError(*faults)
     dataset = _dataset(data, [split], labels)
     if not dataset.samples:
