@@ -1,0 +1,148 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from contract.pictures import Picture
+from server.errors import LoadError
+from server.tasks.classification import Classification, ClassificationOptions
+from server.tasks.detection import Detection, DetectionOptions
+from server.tasks.segmentation import (
+    Segmentation,
+    SegmentationOptions,
+    encode_png,
+    run_lengths,
+    voc_palette,
+)
+
+
+def picture(width: int, height: int, content: tuple[int, int] = (8, 8)) -> Picture:
+    return Picture(np.zeros((8, 8, 3), np.uint8), width, height, *content)
+
+
+def config(*outputs: TensorSpec, **parameters: str) -> ModelConfig:
+    return make_model_config(
+        "m", 8, (TensorSpec("image", "UINT8", (8, 8, 3)),), outputs, parameters
+    )
+
+
+def test_equal_scores_are_answered_in_label_order() -> None:
+    task = Classification(config(TensorSpec("scores", "FP32", (3,))), ("a", "b", "c"))
+    scores = np.array([0.25, 0.5, 0.25], np.float32)
+    answer = task.answer({"scores": scores}, picture(1, 1), ClassificationOptions())
+    assert answer == [
+        {"score": 0.5, "label": "b"},
+        {"score": 0.25, "label": "a"},
+        {"score": 0.25, "label": "c"},
+    ]
+
+
+@pytest.fixture
+def segmentation() -> Segmentation:
+    return Segmentation(config(TensorSpec("label_map", "UINT8", (8, 8))), ("sky", "road", "car"))
+
+
+@pytest.fixture
+def label_map() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 3, (8, 8)).astype(np.uint8)
+
+
+def test_a_label_map_is_rows_of_ids(
+    segmentation: Segmentation, label_map: NDArray[np.uint8]
+) -> None:
+    answer = segmentation.answer({"label_map": label_map}, picture(20, 10), SegmentationOptions())
+    np.testing.assert_array_equal(np.asarray(answer), label_map)
+
+
+def test_a_label_map_as_png_holds_the_ids_and_a_palette(
+    segmentation: Segmentation, label_map: NDArray[np.uint8]
+) -> None:
+    options = SegmentationOptions(size="original")
+    data = segmentation.render("image/png", {"label_map": label_map}, picture(16, 24), options)
+    image = Image.open(io.BytesIO(data))
+    assert (image.mode, image.size) == ("P", (16, 24))
+    expected = np.repeat(np.repeat(label_map, 3, axis=0), 2, axis=1)
+    np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_ids_past_255_make_a_16_bit_png() -> None:
+    wide = np.arange(64, dtype=np.int32).reshape(8, 8) * 10
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encode_png(wide)))), wide)
+
+
+def test_the_palette_is_pascal_vocs() -> None:
+    assert voc_palette()[[0, 1, 2, 3, 8, 20, 255]].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [64, 0, 0],
+        [0, 64, 128],
+        [224, 224, 192],
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_run_lengths_decode_to_the_mask(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = rng.random(tuple(rng.integers(1, 9, 2))) < rng.random()
+    rle = run_lengths(mask)
+    values = np.arange(len(rle["counts"])) % 2
+    flat = np.repeat(values, rle["counts"]).astype(bool)
+    np.testing.assert_array_equal(flat.reshape(mask.shape[::-1]).T, mask)
+    assert json.dumps(rle)
+
+
+def test_run_lengths_name_every_label_of_the_map(
+    segmentation: Segmentation, label_map: NDArray[np.uint8]
+) -> None:
+    options = SegmentationOptions(format="rle")
+    answer = segmentation.answer({"label_map": label_map}, picture(8, 8), options)
+    assert isinstance(answer, list)
+    assert [(run["label_id"], run["label"]) for run in answer] == [
+        (0, "sky"),
+        (1, "road"),
+        (2, "car"),
+    ]
+    assert sum(sum(run["rle"]["counts"][1::2]) for run in answer) == label_map.size
+
+
+def detect(options: DetectionOptions, threshold: str = "0.5") -> object:
+    task = Detection(config(threshold=threshold), ("balloon", "kite"))
+    outputs = {
+        "boxes": np.array([[0.1, 0.2, 0.5, 1.2], [-0.1, 0, 1, 1], [0, 0, 0.5, 0.5]], np.float32),
+        "scores": np.array([0.6, 0.9, 0.4], np.float32),
+        "labels": np.array([0, 1, 0], np.int32),
+    }
+    return task.answer(outputs, picture(200, 100), options)
+
+
+def test_objects_are_boxes_in_the_pixels_of_the_picture_as_sent_best_first() -> None:
+    assert detect(DetectionOptions()) == [
+        {"kite": {"xmin": 0, "ymin": 0, "xmax": 200, "ymax": 100}},
+        {"balloon": {"xmin": 20, "ymin": 20, "xmax": 100, "ymax": 100}},
+    ]
+
+
+def test_a_request_may_set_the_threshold_and_ask_for_scores() -> None:
+    answer = detect(DetectionOptions(threshold=0.3, scores=True))
+    assert isinstance(answer, list)
+    assert [round(entry["score"], 3) for entry in answer] == [0.9, 0.6, 0.4]
+    assert [next(iter(entry)) for entry in answer] == ["kite", "balloon", "balloon"]
+    assert detect(DetectionOptions(), threshold="0.95") == []
+
+
+def test_the_content_size_goes_to_the_model_beside_the_padded_picture() -> None:
+    inputs = Detection(config(), ("a",)).prepare(picture(200, 100, content=(8, 4)))
+    assert inputs["size"].tolist() == [4, 8]
+    assert inputs["size"].dtype == np.int32
+
+
+@pytest.mark.parametrize("threshold", ["x", "2", "-0.1", "nan"])
+def test_a_threshold_outside_0_to_1_is_refused_at_load(threshold: str) -> None:
+    with pytest.raises(LoadError, match=r"not in \[0, 1\]"):
+        Detection(config(threshold=threshold), ("a",))
