@@ -82,6 +82,9 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
     """Write one self-contained file with a dynamic batch axis and the config's parameters."""
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     image = torch.from_numpy(random_images(config, TRACED_BATCH))
+    # It says four times that torchvision is missing; nothing here needs it. Set after the import
+    # of torch, whose own logging would undo it.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # torch warns about its own internals while it traces; the check behind decides.
         warnings.simplefilter("ignore")

@@ -1,6 +1,6 @@
 """Drawn shapes -> a dataset of label folders, for demonstrations and tests.
 
-Each picture shows one shape of a random colour, size, place and angle on a noisy background of
+Each picture shows one shape of a random colour, size, place and tilt on a noisy background of
 another colour, so only the shape tells the label. The same seed draws the same files.
 """
 
@@ -18,6 +18,8 @@ from trainer.settings import SampleDataSettings
 Point: TypeAlias = tuple[float, float]
 
 _OVERSAMPLING: Final = 4
+_NOISE: Final = 12.0  # standard deviation of the background, of 255
+_TILT_DEG: Final = 20.0
 _HELD_OUT: Final = 4  # one validation and one test picture for so many training pictures
 
 
@@ -76,7 +78,7 @@ def draw_shape(shape: str, size: int, random: np.random.Generator) -> Image.Imag
     """One RGB picture of `size` x `size` pixels."""
     background = random.integers(0, 256, 3)
     foreground = (background + random.integers(80, 176, 3)) % 256
-    noise = random.normal(0, 20, (size, size, 3))
+    noise = random.normal(0, _NOISE, (size, size, 3))
     canvas = Image.fromarray(np.clip(background + noise, 0, 255).astype(np.uint8))
     mask = Image.new("L", (size * _OVERSAMPLING, size * _OVERSAMPLING))
     ImageDraw.Draw(mask).polygon(_placed(SHAPES[shape](), size, random), fill=255)
@@ -89,9 +91,9 @@ def _placed(
     points: Sequence[Point], size: int, random: np.random.Generator
 ) -> list[tuple[float, float]]:
     """Unit-circle points -> oversampled pixels, randomly turned, scaled and moved."""
-    radius = size * random.uniform(0.22, 0.42)
+    radius = size * random.uniform(0.28, 0.45)
     x0, y0 = random.uniform(radius, size - radius, 2)
-    angle = random.uniform(0, 2 * math.pi)
+    angle = math.radians(random.uniform(-_TILT_DEG, _TILT_DEG))
     cos, sin = math.cos(angle), math.sin(angle)
     return [
         (
