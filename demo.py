@@ -20,7 +20,9 @@ BIN = Path(sys.executable).parent
 FOLDER = Path("demo")
 NAME = "shapes"
 READY_S = 60
-TRAIN = ["--model", "resnet-tiny", "--input_size", "64", "--num_train_epochs", "6"]
+DRAW = ["--count", "300"]
+TRAIN = ["--model", "resnet-tiny", "--input_size", "32", "--learning_rate", "0.02"]
+TRAIN += ["--num_train_epochs", "40"]
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
     started = time.monotonic()
     data, repository = str(FOLDER / "data"), str(FOLDER / "model_repository")
     task = ["--task", "image-classification"]
-    run("aperture-train", "sample-data", *task, data)
+    run("aperture-train", "sample-data", *task, *DRAW, data)
     fit = ["fit", *task, "--data", data, "--model_repository", repository, "--name", NAME]
     run("aperture-train", *fit, "--output_dir", str(FOLDER / "run"), *TRAIN)
     http, grpc = free_port(), free_port()
