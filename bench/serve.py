@@ -22,7 +22,7 @@ from contract.repository import publish
 from tests.live_server import free_port, live_server, wait_for_url
 from tests.picture_files import china_jpeg, instances, noise_png
 from trainer.export import describe_model, write_onnx
-from trainer.hyperparameters import Hyperparameters
+from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.tasks import load_task
 
 LABELS = tuple(f"class-{i}" for i in range(10))
@@ -116,10 +116,10 @@ def plain(onnx: Path, log: Path) -> Iterator[int]:
 def publish_random(case: Case, repository: Path) -> Path:
     """Publish the case's model from random weights; returns its ONNX file."""
     task = load_task("image-classification")
-    wanted = Hyperparameters(model=case.model, input_size=case.input_size)
+    wanted = ClassificationHyperparameters(model=case.model, input_size=case.input_size)
     module = task.serving_module(task.build_model(wanted, LABELS)).eval()
     config = describe_model(task, "model", LABELS, case.input_size)
-    done = publish(repository, config, LABELS, lambda path: write_onnx(module, config, path))
+    done = publish(repository, config, LABELS, lambda path: write_onnx(task, module, config, path))
     return done.version_dir / "model.onnx"
 
 

@@ -26,13 +26,21 @@ _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 
 class Origin(BaseModel):
-    """What a checkpoint's config.json says about its training, under `aperture`."""
+    """What a checkpoint's config.json says about its training, under `aperture`.
+
+    Attributes:
+        task: The task.
+        base_model: The model's size name, checkpoint or hub id.
+        dataset_sha256: Hash of the dataset it was trained on.
+        parameters: What the task adds to the parameters of config.pbtxt.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     task: TaskName
     base_model: str
     dataset_sha256: str
+    parameters: dict[str, str] = {}
 
 
 class _Config(BaseModel):

@@ -26,7 +26,7 @@ from contract.options import (
     unknown_name,
 )
 from trainer.errors import TrainerError
-from trainer.hyperparameters import Hyperparameters
+from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
 from trainer.tasks import TASKS
 from trainer.version import trainer_version
@@ -90,7 +90,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    parser = _parser()
+    parser = _parser(_hyperparameters_of(_named_task(argv, environ)))
     namespace, rest = parser.parse_known_args(argv)
     _refuse_unknown(rest, namespace)
     match namespace.command:
@@ -117,7 +117,22 @@ def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
             return sample_data_command(namespace.dir, sample)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _named_task(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """The task that the command is for, whose hyperparameters are flags; checked later."""
+    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    peek.add_argument("--task", default=environ.get(f"{SETTING_PREFIX}TASK"))
+    task: str | None = peek.parse_known_args(argv)[0].task
+    return task
+
+
+def _hyperparameters_of(task: str | None) -> type[Hyperparameters]:
+    for name, entry in TASKS.items():
+        if name == task:
+            return entry.hyperparameters
+    return ClassificationHyperparameters
+
+
+def _parser(hyperparameters: type[Hyperparameters]) -> argparse.ArgumentParser:
     parser = _Parser(prog="aperture-train", description="Train, export and evaluate vision models.")
     parser.add_argument("--version", action="version", version=trainer_version())
     commands = parser.add_subparsers(dest="command", required=True)
@@ -125,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         add_flags(command, model, "options")
         if name == "fit":
-            add_flags(command, Hyperparameters, "hyperparameters")
+            add_flags(command, hyperparameters, "hyperparameters of the --task")
             command.add_argument(
                 "--hyperparameters", type=Path, metavar="FILE", help="flat JSON object of them"
             )

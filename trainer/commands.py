@@ -1,11 +1,9 @@
 """The commands that need torch: settings in, the text that the command prints out."""
 
 import json
-from pathlib import Path
 
 import httpx
 
-from contract.pictures import check_picture
 from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
 from trainer.errors import BadImages, DatasetError
@@ -80,15 +78,6 @@ def _predictor(task: Task, settings: EvaluateSettings, client: httpx.Client) -> 
         return CheckpointPredictor(open_checkpoint(settings.checkpoint))
     assert settings.name is not None  # noqa: S101 - the settings' own check
     if settings.model_repository is not None:
-        return PublishedPredictor(settings.model_repository, settings.name, settings.version)
+        return PublishedPredictor(task, settings.model_repository, settings.name, settings.version)
     assert settings.url is not None  # noqa: S101 - as above
-    probe = _first_picture(settings.data / settings.split)
-    return EndpointPredictor(client, settings.url, settings.name, task, probe)
-
-
-def _first_picture(split: Path) -> bytes:
-    """Any readable picture of a split, to learn an endpoint's labels from."""
-    for path in sorted(split.rglob("*")):
-        if path.is_file() and check_picture(data := path.read_bytes()) is None:
-            return data
-    raise DatasetError(f"{split}: holds no usable picture")
+    return EndpointPredictor(client, settings.url, settings.name, task)

@@ -6,11 +6,12 @@ and compared with the fp32 model in onnxruntime at 1 and 3, which is what catche
 that the tracer fixed silently.
 """
 
+import json
 import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from contract.model_config import ModelConfig, make_model_config
+from contract.pictures import Picture
 from contract.repository import Published, publish
 from trainer.checkpoints import Checkpoint
 from trainer.errors import ExportMismatch
@@ -54,6 +56,7 @@ def export_and_publish(
     task = load_task(checkpoint.origin.task)
     config = describe_model(task, name, checkpoint.labels, checkpoint.input_size).with_parameters(
         {
+            **checkpoint.origin.parameters,
             **{key: repr(value) for key, value in metrics.items()},
             "dataset_sha256": checkpoint.origin.dataset_sha256,
             "base_model": checkpoint.origin.base_model,
@@ -63,8 +66,8 @@ def export_and_publish(
     module = task.serving_module(task.load_model(checkpoint.folder)).eval()
 
     def write(path: Path) -> None:
-        write_onnx(module, config, path)
-        check_onnx(module, config, path)
+        write_onnx(task, module, config, path)
+        check_onnx(task, module, config, path)
 
     published = publish(repository, config, checkpoint.labels, write)
     logger.info("event=published model=%s version=%d", name, published.version)
@@ -74,14 +77,14 @@ def export_and_publish(
 def describe_model(task: Task, name: str, labels: tuple[str, ...], input_size: int) -> ModelConfig:
     """The configuration that a model of these labels and this input size has."""
     inputs, outputs = task.tensors(input_size, labels)
-    parameters = {"task": task.name, "resize": task.resize}
+    parameters = {"task": task.name, "resize": task.fit, "labels": json.dumps(labels)}
     return make_model_config(name, MAX_BATCH_SIZE, inputs, outputs, parameters)
 
 
-def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
+def write_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -> None:
     """Write one self-contained file with a dynamic batch axis and the config's parameters."""
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
-    image = torch.from_numpy(random_images(config, TRACED_BATCH))
+    inputs = random_inputs(task, config, TRACED_BATCH)
     # It says four times that torchvision is missing; nothing here needs it. Set after the import
     # of torch, whose own logging would undo it.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
@@ -90,12 +93,12 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,
-            (image,),
+            tuple(torch.from_numpy(inputs[spec.name]) for spec in config.inputs),
             dynamo=True,
             opset_version=OPSET,
             input_names=[spec.name for spec in config.inputs],
             output_names=[spec.name for spec in config.outputs],
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=tuple({0: batch} for _ in config.inputs),
             verbose=False,
         )
     assert program is not None  # noqa: S101 - None comes only from the old, non-dynamo exporter
@@ -105,7 +108,7 @@ def write_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
     onnx.save_model(graph, path)
 
 
-def check_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
+def check_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -> None:
     """Compare the file with the model on random pictures, at batch sizes that were not traced.
 
     Raises:
@@ -114,23 +117,31 @@ def check_onnx(module: nn.Module, config: ModelConfig, path: Path) -> None:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [spec.name for spec in config.outputs]
     for batch in CHECKED_BATCHES:
-        image = random_images(config, batch)
-        got = session.run(names, {config.inputs[0].name: image})
+        inputs = random_inputs(task, config, batch)
+        got = session.run(names, inputs)
         with torch.inference_mode():
-            expected = module(torch.from_numpy(image))
+            expected = module(*(torch.from_numpy(inputs[spec.name]) for spec in config.inputs))
         for name, ours, reference in zip(names, got, expected, strict=True):
             difference = _difference(ours, reference.numpy())
             if not difference <= MAX_DIFFERENCE:
                 raise ExportMismatch(name, batch, difference, MAX_DIFFERENCE)
 
 
-def random_images(config: ModelConfig, batch: int) -> NDArray[np.uint8]:
-    """Random pictures [batch, H, W, 3] of the first input's size."""
-    shape = (batch, *config.inputs[0].dims)
-    return np.random.default_rng(batch).integers(0, 256, shape, dtype=np.uint8)
+def random_inputs(task: Task, config: ModelConfig, batch: int) -> dict[str, NDArray[Any]]:
+    """The inputs [batch, ...] of random pictures of several shapes, fitted as the task does."""
+    height, width, _ = config.inputs[0].dims
+    rows = []
+    for i in range(batch):
+        rng = np.random.default_rng([batch, i])
+        content = height - i * height // (2 * batch), width
+        size = (height, width) if task.fit == "squash" else content
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[: size[0], : size[1]] = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        rows.append(task.prepare(Picture(pixels, size[1], size[0], size[1], size[0])))
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def _difference(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _difference(got: NDArray[Any], expected: NDArray[Any]) -> float:
     if got.shape != expected.shape:
         return float("inf")
     return float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))

@@ -10,7 +10,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -30,6 +33,7 @@ from trainer.report import (
     epoch_metrics,
     read_metrics,
     write_metrics,
+    write_pictures,
     write_scalars,
 )
 from trainer.run_record import (
@@ -46,7 +50,8 @@ from trainer.tasks import load_task
 from trainer.tasks.task import Task
 from trainer.training import Job, train
 
-BAD_IMAGES_FILE = "bad_images.txt"
+BAD_IMAGES_FILE: Final = "bad_images.txt"
+ILLUSTRATIONS: Final = 4
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +86,19 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     task, processes, run_dir = load_task(settings.task), start_processes(), settings.run_dir
     hardware = choose_hardware(wanted)
     scan = _scan(task, settings, processes)
+    wanted = task.settle(wanted, hardware)
     _check_name(task, settings, wanted, scan.dataset.labels)
     record = _open_run(settings, wanted, scan, processes)
     if record.published is not None:
         done = Published(record.published.model_dir, record.published.version)
         return FitResult(done, None, was_published=True)
     job = Job(task, scan.dataset, wanted, hardware, processes, run_dir)
-    origin = Origin(task=task.name, base_model=wanted.model, dataset_sha256=scan.sha256)
+    origin = Origin(
+        task=task.name,
+        base_model=wanted.model,
+        dataset_sha256=scan.sha256,
+        parameters=dict(task.parameters(wanted)),
+    )
     _train(job, origin, record)
     leave_processes()
     return _finish(job, settings, record) if processes.is_main else None
@@ -99,7 +110,7 @@ def _scan(task: Task, settings: FitSettings, processes: Processes) -> Scan:
         _report_bad(scan.problems, settings, processes)
     for warning in scan.dataset.warnings:
         logger.warning("event=odd_dataset %s", warning)
-    _check_usable(scan.dataset)
+    _check_usable(task, scan.dataset)
     return scan
 
 
@@ -114,20 +125,17 @@ def _report_bad(problems: Sequence[Problem], settings: FitSettings, processes: P
     logger.warning("event=skipped_bad_images count=%d list=%s", len(lines), full_list)
 
 
-def _check_usable(dataset: Dataset) -> None:
+def _check_usable(task: Task, dataset: Dataset) -> None:
     """Refuse what cannot be trained or evaluated on after the bad pictures are gone.
 
     Raises:
-        DatasetError: A label without training pictures, or no validation picture at all.
+        DatasetError: A split without pictures, or what the task finds.
     """
-    trained = {sample.target for sample in dataset.splits[TRAIN]}
     faults = [
-        f"{dataset.root / TRAIN / label}: no usable picture is left of this label"
-        for index, label in enumerate(dataset.labels)
-        if index not in trained
-    ]
-    if not dataset.splits[VALIDATION]:
-        faults.append(f"{dataset.root / VALIDATION}: holds no usable picture")
+        f"{dataset.root / split}: holds no usable picture"
+        for split in (TRAIN, VALIDATION)
+        if not dataset.splits[split]
+    ] or task.faults(dataset)
     if faults:
         raise DatasetError(*faults)
 
@@ -217,6 +225,20 @@ def _final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:
     metrics = FinalMetrics(
         checkpoint=checkpoint.name, epochs=epoch_metrics(checkpoint), splits=splits
     )
-    write_scalars(job.run_dir / TENSORBOARD_DIR, splits, len(metrics.epochs))
+    tensorboard, step = job.run_dir / TENSORBOARD_DIR, len(metrics.epochs)
+    write_scalars(tensorboard, splits, step)
+    write_pictures(tensorboard, _illustrations(job, predictor), step)
     write_metrics(job.run_dir, metrics)
     return metrics
+
+
+def _illustrations(job: Job, predictor: CheckpointPredictor) -> list[NDArray[np.uint8]]:
+    """The task's pictures of the first validation samples, if it has any."""
+    samples = job.dataset.splits[VALIDATION][:ILLUSTRATIONS]
+    drawn = (
+        job.task.illustrate(
+            predictor.predict([sample.path.read_bytes()]), sample, job.dataset.labels
+        )
+        for sample in samples
+    )
+    return [picture for picture in drawn if picture is not None]

@@ -1,6 +1,6 @@
 """Hyperparameters: EasyMaker's own first, with its names, types, defaults and ranges, then ours.
 
-Ours have defaults that leave EasyMaker's behaviour, and that make its defaults learn: a learning
+Ours leave EasyMaker's behaviour, and make its defaults of image classification learn: a learning
 rate of 0.1 with AdamW diverges unless it is warmed up, decays to zero, the gradients are clipped
 and the weights' norm is bounded. With decoupled weight decay L and learning rate n the weights of a
 normalised layer settle at a rotation of sqrt(2 n L) an update (Kosson et al. 2023,
@@ -19,33 +19,17 @@ MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 
 
 class Hyperparameters(Options):
-    """Hyperparameters of image classification; another task overrides defaults and ranges."""
+    """What every task has; each gives its own names' defaults and ranges in a subclass."""
 
-    input_size: int = Field(
-        default=28, ge=4, description="Height and width of the model's input in pixels"
-    )
-    learning_rate: float = Field(
-        default=0.1, ge=0, description="Peak learning rate of the AdamW optimizer"
-    )
-    per_device_train_batch_size: int = Field(
-        default=16, ge=2, description="Training pictures a step, on each GPU or CPU process"
-    )
-    per_device_eval_batch_size: int = Field(
-        default=16, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
-    )
-    num_train_epochs: int = Field(
-        default=3, ge=1, description="How often the whole training set is seen"
-    )
+    input_size: int
+    learning_rate: float
+    per_device_train_batch_size: int
+    per_device_eval_batch_size: int
+    num_train_epochs: float
     logging_steps: int = Field(
         default=500, ge=500, description="Steps between two log lines; each epoch's end logs too"
     )
-    model: str = Field(
-        default="resnet-50",
-        description=(
-            "resnet-tiny, resnet-18, resnet-26, resnet-34, resnet-50, resnet-101 or resnet-152; "
-            "the folder of a local checkpoint; or a hub id with --pretrained"
-        ),
-    )
+    model: str
     pretrained: bool = Field(
         default=False, description="Start from the hub's weights of the model, not from random ones"
     )
@@ -53,18 +37,9 @@ class Hyperparameters(Options):
     warmup_ratio: float = Field(
         default=0.05, ge=0, lt=1, description="Part of all steps in which the rate rises linearly"
     )
-    weight_decay: float = Field(
-        default=1.0, ge=0, description="Decoupled decay of weights; biases and norms have none"
-    )
+    weight_decay: float
     max_grad_norm: float = Field(
         default=1.0, ge=0, description="Gradients are clipped to this norm; 0 does not clip"
-    )
-    augmentation: Augmentation = Field(
-        default="none",
-        description=(
-            "crop: random crop and horizontal flip; crop_color: hue, saturation and lightness "
-            "too; crop_color_transform: rotation, shear and aspect too"
-        ),
     )
     precision: Precision = Field(
         default="auto",
@@ -81,4 +56,41 @@ class Hyperparameters(Options):
         default=None,
         ge=0,
         description="Processes that read pictures; by default 0 on a CPU, up to 8 beside a GPU",
+    )
+
+
+class ClassificationHyperparameters(Hyperparameters):
+    """Hyperparameters of image classification."""
+
+    input_size: int = Field(
+        default=28, ge=4, description="Height and width of the model's input in pixels"
+    )
+    learning_rate: float = Field(
+        default=0.1, ge=0, description="Peak learning rate of the AdamW optimizer"
+    )
+    per_device_train_batch_size: int = Field(
+        default=16, ge=2, description="Training pictures a step, on each GPU or CPU process"
+    )
+    per_device_eval_batch_size: int = Field(
+        default=16, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
+    )
+    num_train_epochs: int = Field(
+        default=3, ge=1, description="How often the whole training set is seen"
+    )
+    model: str = Field(
+        default="resnet-50",
+        description=(
+            "resnet-tiny, resnet-18, resnet-26, resnet-34, resnet-50, resnet-101 or resnet-152; "
+            "the folder of a local checkpoint; or a hub id with --pretrained"
+        ),
+    )
+    weight_decay: float = Field(
+        default=1.0, ge=0, description="Decoupled decay of weights; biases and norms have none"
+    )
+    augmentation: Augmentation = Field(
+        default="none",
+        description=(
+            "crop: random crop and horizontal flip; crop_color: hue, saturation and lightness "
+            "too; crop_color_transform: rotation, shear and aspect too"
+        ),
     )

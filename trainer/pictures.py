@@ -12,33 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
-from contract.pictures import decode_picture
-from trainer.datasets.dataset import Sample, Target
+from contract.pictures import Fit, Picture, decode_picture
+from trainer.datasets.dataset import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A decoded sample: its key, RGB uint8 pixels [S, S, 3] and target."""
+    """A sample with its decoded picture, of RGB uint8 pixels [S, S, 3]; the key carries the epoch."""
 
     key: int
-    pixels: NDArray[np.uint8]
-    target: Target
+    picture: Picture
+    sample: Sample
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture's pixels [S, S, 3]."""
+        return self.picture.pixels
 
 
 class Pictures(Dataset[Item]):
     """Samples decoded at `size` pixels, by key."""
 
-    def __init__(self, samples: Sequence[Sample], size: int) -> None:
+    def __init__(self, samples: Sequence[Sample], size: int, fit: Fit) -> None:
         self.samples = samples
         self.size = size
+        self.fit = fit
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: int) -> Item:
         sample = self.samples[key % len(self.samples)]
-        picture = decode_picture(sample.path.read_bytes(), self.size, self.size)
-        return Item(key, picture.pixels, sample.target)
+        data = sample.path.read_bytes()
+        return Item(key, decode_picture(data, self.size, self.size, fit=self.fit), sample)
 
 
 class EpochSampler(Sampler[int]):

@@ -5,10 +5,12 @@ fp32, so that evaluation gives the same metrics whichever way it is asked.
 """
 
 import base64
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from contract.errors import RepositoryError
 from contract.labels import read_labels
 from contract.model_config import LABELS_FILE, MODEL_FILE, Json, read_model_config
-from contract.pictures import decode_picture
+from contract.pictures import Picture, decode_picture
 from contract.repository import check_model_name, list_versions
 from trainer.checkpoints import Checkpoint
 from trainer.errors import EndpointError
@@ -44,24 +46,27 @@ class CheckpointPredictor:
     """The fp32 model of a checkpoint, in torch."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        task = load_task(checkpoint.origin.task)
+        self._task = load_task(checkpoint.origin.task)
         self.labels = checkpoint.labels
         self._size = checkpoint.input_size
-        self._names = [spec.name for spec in task.tensors(self._size, self.labels)[1]]
-        self._module = task.serving_module(task.load_model(checkpoint.folder)).eval()
+        self._inputs, self._outputs = self._task.tensors(self._size, self.labels)
+        model = self._task.load_model(checkpoint.folder)
+        self._module = self._task.serving_module(model).eval()
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Run the model on decoded pictures."""
-        image = torch.from_numpy(_decode(files, self._size, self._size))
+        inputs = _prepare(self._task, files, self._size, self._size)
         with torch.inference_mode():
-            outputs = self._module(image)
-        return {name: output.numpy() for name, output in zip(self._names, outputs, strict=True)}
+            outputs = self._module(*(torch.from_numpy(inputs[spec.name]) for spec in self._inputs))
+        return {
+            spec.name: output.numpy() for spec, output in zip(self._outputs, outputs, strict=True)
+        }
 
 
 class PublishedPredictor:
     """A published version, in onnxruntime."""
 
-    def __init__(self, repository: Path, name: str, version: int | None) -> None:
+    def __init__(self, task: Task, repository: Path, name: str, version: int | None) -> None:
         model_dir = repository / check_model_name(name)
         versions = list_versions(model_dir)
         if not versions or (version is not None and version not in versions):
@@ -71,8 +76,8 @@ class PublishedPredictor:
             )
         config = read_model_config(model_dir)
         self.labels = read_labels(model_dir / LABELS_FILE)
+        self._task = task
         self._height, self._width, _ = config.inputs[0].dims
-        self._input = config.inputs[0].name
         self._names = [spec.name for spec in config.outputs]
         self._session = onnxruntime.InferenceSession(
             model_dir / str(version or versions[-1]) / MODEL_FILE,
@@ -81,57 +86,81 @@ class PublishedPredictor:
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Run the graph on decoded pictures."""
-        image = _decode(files, self._height, self._width)
-        outputs = self._session.run(self._names, {self._input: image})
+        inputs = _prepare(self._task, files, self._height, self._width)
+        outputs = self._session.run(self._names, inputs)
         return dict(zip(self._names, outputs, strict=True))
 
 
 class EndpointPredictor:
     """A served model, over KServe's V1 protocol."""
 
-    def __init__(self, client: httpx.Client, url: str, name: str, task: Task, probe: bytes) -> None:
-        self._url = f"{url.rstrip('/')}/v1/models/{check_model_name(name)}:predict"
+    def __init__(self, client: httpx.Client, url: str, name: str, task: Task) -> None:
+        self._base = url.rstrip("/")
+        self._predict = f"{self._base}/v1/models/{check_model_name(name)}:predict"
         self._task = task
         self._client = client
-        # The protocol has no way to ask for the labels, but every answer names them all.
-        try:
-            self.labels = task.predicted_labels(self._ask([probe])[0])
-        except ValueError as err:
-            raise EndpointError(self._url, f"answered {err}") from err
+        self.labels = self._read_labels(f"{self._base}/v2/models/{name}/config")
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Send the files as they are."""
+        pictures = _decode(self._task, files, 1, 1)  # for their sizes alone
         try:
-            return self._task.parse_predictions(self._ask(files), self.labels)
+            return self._task.parse_predictions(self._ask(files), self.labels, pictures)
         except ValueError as err:
-            raise EndpointError(self._url, f"answered {err}") from err
+            raise EndpointError(self._predict, f"answered {err}") from err
+
+    def _read_labels(self, url: str) -> tuple[str, ...]:
+        """The labels that the trainer wrote into the served configuration."""
+        match self._call("GET", url):
+            case {"parameters": {"labels": {"string_value": str(text)}}}:
+                labels = json.loads(text)
+            case _:
+                labels = None
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise EndpointError(url, "names no labels; expected a model that Aperture published")
+        return tuple(labels)
 
     def _ask(self, files: Sequence[bytes]) -> list[Json]:
-        instances = [{"data": base64.b64encode(file).decode("ascii")} for file in files]
-        try:
-            response = self._client.post(
-                self._url, json={"instances": instances}, timeout=REQUEST_TIMEOUT_S
-            )
-            response.raise_for_status()
-            answer: Json = response.json()
-        except httpx.HTTPStatusError as err:
-            status, text = err.response.status_code, err.response.text[:200]
-            raise EndpointError(self._url, f"answered status {status}: {text}") from err
-        except httpx.HTTPError as err:
-            raise EndpointError(self._url, f"cannot be reached: {err}") from err
-        except httpx.InvalidURL as err:
-            raise EndpointError(self._url, f"is not a URL: {err}") from err
-        match answer:
+        body: dict[str, Json] = {
+            "instances": [{"data": base64.b64encode(file).decode("ascii")} for file in files]
+        }
+        if self._task.request_parameters:
+            body["parameters"] = dict(self._task.request_parameters)
+        match answer := self._call("POST", self._predict, body):
             case {"predictions": list() as predictions} if len(predictions) == len(files):
                 return predictions
             case _:
                 raise EndpointError(
-                    self._url, f"answered without {len(files)} predictions: {str(answer)[:200]}"
+                    self._predict, f"answered without {len(files)} predictions: {str(answer)[:200]}"
                 )
 
+    def _call(self, method: str, url: str, body: Json = None) -> Json:
+        try:
+            response = self._client.request(method, url, json=body, timeout=REQUEST_TIMEOUT_S)
+            response.raise_for_status()
+            answer: Json = response.json()
+        except httpx.HTTPStatusError as err:
+            status, text = err.response.status_code, err.response.text[:200]
+            raise EndpointError(url, f"answered status {status}: {text}") from err
+        except httpx.HTTPError as err:
+            raise EndpointError(url, f"cannot be reached: {err}") from err
+        except httpx.InvalidURL as err:
+            raise EndpointError(url, f"is not a URL: {err}") from err
+        except ValueError as err:
+            raise EndpointError(url, f"answered what is not JSON: {err}") from err
+        return answer
 
-def _decode(files: Sequence[bytes], height: int, width: int) -> NDArray[np.uint8]:
-    """RGB uint8 [B, height, width, 3], each picture in a thread of its own."""
+
+def _prepare(
+    task: Task, files: Sequence[bytes], height: int, width: int
+) -> dict[str, NDArray[Any]]:
+    """The graph's inputs [B, ...] for picture files."""
+    rows = [task.prepare(picture) for picture in _decode(task, files, height, width)]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _decode(task: Task, files: Sequence[bytes], height: int, width: int) -> list[Picture]:
+    """The pictures at the given size, each in a thread of its own."""
     with ThreadPoolExecutor() as pool:
-        pictures = pool.map(lambda data: decode_picture(data, height, width).pixels, files)
-        return np.stack(list(pictures))
+        decode = partial(decode_picture, height=height, width=width, fit=task.fit)
+        return list(pool.map(decode, files))

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tabulate import tabulate
 from torch.utils.tensorboard import SummaryWriter
@@ -79,6 +81,15 @@ def write_scalars(folder: Path, splits: Mapping[str, Metrics], step: int) -> Non
         for split, metrics in splits.items():
             for name, value in metrics.items():
                 writer.add_scalar(f"{split}/{name}", value, step)
+
+
+def write_pictures(folder: Path, pictures: Sequence[NDArray[np.uint8]], step: int) -> None:
+    """Add pictures [H, W, 3] of predictions beside the truth to the TensorBoard events."""
+    if not pictures:
+        return
+    with SummaryWriter(str(folder)) as writer:
+        for index, picture in enumerate(pictures):
+            writer.add_image(f"validation/{index}", picture, step, dataformats="HWC")
 
 
 def table(rows: Mapping[str, Metrics]) -> str:

@@ -45,14 +45,14 @@ class _Finding:
 
 def scan_pictures(dataset: Dataset, processes: Processes) -> Scan:
     """Decode and hash every picture of `dataset`, sharing the work between `processes`."""
-    paths = [sample.path for sample in dataset.samples]
+    paths = dataset.files
     share = paths[processes.index :: processes.count]
     findings = processes.gather(_read_all(share, show=processes.is_main))
     unreadable = [Problem(found.path, found.reason) for found in findings if found.reason]
     digests = {found.path: found.digest for found in findings if not found.reason}
     problems = sorted([*dataset.problems, *unreadable], key=lambda problem: problem.path)
     return Scan(
-        dataset=dataset.without({problem.path for problem in unreadable}),
+        dataset=dataset.without({problem.path for problem in problems}),
         problems=tuple(problems),
         sha256=_hash_of(dataset.root, digests),
     )

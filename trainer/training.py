@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 from transformers import (
-    EvalPrediction,
     PreTrainedModel,
     ProgressCallback,
     Trainer,
@@ -31,14 +30,14 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from trainer.checkpoints import KEPT, steps_of, write_manifest
-from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import EpochSampler, Item, Pictures
 from trainer.processes import Processes, wait_for_all
 from trainer.report import TENSORBOARD_DIR
-from trainer.tasks.task import Batch, Metrics, Task
+from trainer.tasks.task import Batch, Metric, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +94,9 @@ class _EpochTrainer(Trainer):
         super().__init__(
             model=model,
             args=_arguments(job),
-            train_dataset=Pictures(splits[TRAIN], job.task.train_size(wanted)),
-            eval_dataset=Pictures(splits[VALIDATION], wanted.input_size),
+            train_dataset=Pictures(splits[TRAIN], job.task.train_size(wanted), job.task.fit),
+            eval_dataset=Pictures(splits[VALIDATION], wanted.input_size, job.task.fit),
             data_collator=self._collate_eval,
-            compute_metrics=self._metrics,
         )
         # Its forward takes **kwargs, but its loss is a mean over the batch: without this the
         # Trainer would multiply it by the number of processes.
@@ -111,7 +109,7 @@ class _EpochTrainer(Trainer):
         batch_size = self.args.train_batch_size
         processes = self._job.processes.count
         loader = DataLoader(
-            Pictures(samples, self._job.task.train_size(wanted)),
+            Pictures(samples, self._job.task.train_size(wanted), self._job.task.fit),
             batch_size=batch_size,
             sampler=EpochSampler(len(samples), batch_size, wanted.seed, processes=processes),
             collate_fn=self._collate_train,
@@ -124,6 +122,32 @@ class _EpochTrainer(Trainer):
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Weights of two or more axes; transformers' own rule does not know batch norms."""
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
+    def evaluate(
+        self, *_: object, metric_key_prefix: str = "eval", **__: object
+    ) -> dict[str, float]:
+        """The loss and the task's metrics on the validation split, gathered batch by batch.
+
+        Each process takes its share of the pictures. The Trainer's own loop would keep the
+        outputs of all of them.
+        """
+        processes, samples = self._job.processes, self._job.dataset.splits[VALIDATION]
+        share = samples[processes.index :: processes.count]
+        metric, loss = self._evaluate_share(share)
+        losses = processes.gather([(loss, len(share))])
+        first, *others = processes.gather([metric])
+        for other in others:
+            first.merge(other)
+        mean_loss = sum(part for part, _ in losses) / len(samples)
+        metrics = {
+            f"{metric_key_prefix}_{name}": value
+            for name, value in {"loss": mean_loss, **first.compute()}.items()
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -149,12 +173,35 @@ class _EpochTrainer(Trainer):
             torch.channels_last if self._job.hardware.channels_last else torch.contiguous_format
         )
         return {
-            name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
-            for name, tensor in batch.items()
+            name: value.contiguous(memory_format=layout)
+            if isinstance(value, torch.Tensor) and value.ndim == 4
+            else value
+            for name, value in batch.items()
         }
 
-    def _metrics(self, prediction: EvalPrediction) -> Metrics:
-        return self._job.task.training_metrics(prediction)
+    def _evaluate_share(self, share: Sequence[Sample]) -> tuple[Metric, float]:
+        """The metric of some samples, and the sum of their losses."""
+        task, wanted = self._job.task, self._job.wanted
+        metric, loss = task.metric(self._job.dataset.labels), 0.0
+        pictures = Pictures(share, wanted.input_size, task.fit)
+        model: nn.Module = self.accelerator.unwrap_model(self.model)
+        model.eval()
+        show = self._job.processes.is_main
+        for start in tqdm(
+            range(0, len(share), wanted.per_device_eval_batch_size),
+            desc="validating",
+            leave=False,
+            disable=not show,
+        ):
+            batch = share[start : start + wanted.per_device_eval_batch_size]
+            items = [pictures[start + offset] for offset in range(len(batch))]
+            inputs = self._prepare_inputs(self._collate_eval(items))
+            with torch.no_grad(), self.compute_loss_context_manager():
+                batch_loss, outputs = task.evaluate_batch(model, inputs)
+            loss += float(batch_loss) * len(batch)
+            metric.update(outputs, batch)
+        model.train()
+        return metric, loss
 
 
 class _EpochEnd(TrainerCallback):

@@ -53,7 +53,7 @@ def test_endpoint_that_cannot_be_reached_is_one_error_line(
     argv = ("evaluate", "--data", str(trained.data), "--url", url, "--name", "digits")
     assert aperture_train(*argv) == 1
     (line,) = problems(capsys.readouterr().err)
-    assert line.startswith(f"{url}/v1/models/digits:predict: cannot be reached: ")
+    assert line.startswith(f"{url}/v2/models/digits/config: cannot be reached: ")
 
 
 def test_unknown_served_model_gives_the_servers_answer(
@@ -61,7 +61,7 @@ def test_unknown_served_model_gives_the_servers_answer(
 ) -> None:
     argv = ("evaluate", "--data", str(trained.data), "--url", endpoint.url, "--name", "cats")
     assert aperture_train(*argv) == 1
-    assert "cats:predict: answered status 404: " in problems(capsys.readouterr().err)[0]
+    assert "cats/config: answered status 404: " in problems(capsys.readouterr().err)[0]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from contract.model_config import read_model_config
 from tests.trainer.conftest import FAST, Trained, aperture_train, fit_flags, problems
 from trainer.checkpoints import open_checkpoint
 from trainer.errors import ExportMismatch
-from trainer.export import check_onnx, random_images, write_onnx
-from trainer.tasks import load_task
+from trainer.export import check_onnx, random_inputs, write_onnx
+from trainer.tasks.classification import TASK
 
 
 class OffByALittle(nn.Module):
@@ -31,9 +31,8 @@ class OffByALittle(nn.Module):
 
 
 def serving_module(trained: Trained) -> nn.Module:
-    task = load_task("image-classification")
     checkpoint = open_checkpoint(trained.run_dir)
-    return task.serving_module(task.load_model(checkpoint.folder)).eval()
+    return TASK.serving_module(TASK.load_model(checkpoint.folder)).eval()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
@@ -42,7 +41,7 @@ def test_onnx_equals_torch_at_batch_sizes_that_were_not_traced(
 ) -> None:
     model_dir = trained.repository / trained.name
     session = onnxruntime.InferenceSession(model_dir / "1" / "model.onnx")
-    image = random_images(read_model_config(model_dir), batch)
+    image = random_inputs(TASK, read_model_config(model_dir), batch)["image"]
     with torch.inference_mode():
         (expected,) = serving_module(trained)(torch.from_numpy(image))
     (scores,) = session.run(["scores"], {"image": image})
@@ -54,12 +53,12 @@ def test_onnx_equals_torch_at_batch_sizes_that_were_not_traced(
 def test_graph_that_disagrees_with_its_model_is_refused(trained: Trained, tmp_path: Path) -> None:
     config = read_model_config(trained.repository / trained.name)
     module = serving_module(trained)
-    write_onnx(module, config, tmp_path / "model.onnx")
-    check_onnx(module, config, tmp_path / "model.onnx")
+    write_onnx(TASK, module, config, tmp_path / "model.onnx")
+    check_onnx(TASK, module, config, tmp_path / "model.onnx")
     with pytest.raises(
         ExportMismatch, match=r"scores differs from the model's by 0\.0002 at batch"
     ):
-        check_onnx(OffByALittle(module), config, tmp_path / "model.onnx")
+        check_onnx(TASK, OffByALittle(module), config, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("source", ["", "checkpoint-30"])

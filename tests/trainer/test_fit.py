@@ -61,7 +61,7 @@ def test_config_and_graph_carry_metrics_hash_and_version(trained: Trained) -> No
     splits = json.loads((trained.run_dir / "metrics.json").read_text())["splits"]
     record = json.loads((trained.run_dir / "run.json").read_text())
     assert set(parameters) == {
-        *("task", "resize", "dataset_sha256", "trainer_version", "base_model"),
+        *("task", "resize", "labels", "dataset_sha256", "trainer_version", "base_model"),
         *(f"{split}_{name}" for split in ("validation", "test") for name in METRICS),
     }
     assert all(

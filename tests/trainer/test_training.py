@@ -4,7 +4,7 @@ import pytest
 
 from trainer.errors import HardwareError
 from trainer.hardware import choose_hardware
-from trainer.hyperparameters import Hyperparameters
+from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.training import rate_factor
 
 
@@ -21,15 +21,15 @@ def test_a_single_step_trains_at_the_peak_rate() -> None:
 
 
 def test_formats_can_be_overridden() -> None:
-    wanted = Hyperparameters(precision="fp32", memory_format="channels_last")
+    wanted = ClassificationHyperparameters(precision="fp32", memory_format="channels_last")
     hardware = choose_hardware(wanted)
     assert (hardware.precision, hardware.channels_last) == ("fp32", True)
 
 
 def test_small_inputs_do_not_train_in_bf16_on_a_cpu() -> None:
     """See hardware.py: oneDNN's gradient is wrong there."""
-    if choose_hardware(Hyperparameters()).device != "cpu":
+    if choose_hardware(ClassificationHyperparameters()).device != "cpu":
         pytest.skip("needs a machine without a GPU")
-    assert choose_hardware(Hyperparameters(input_size=16)).precision == "fp32"
+    assert choose_hardware(ClassificationHyperparameters(input_size=16)).precision == "fp32"
     with pytest.raises(HardwareError, match="cpu at input_size 16 trains in fp32"):
-        choose_hardware(Hyperparameters(input_size=16, precision="bf16"))
+        choose_hardware(ClassificationHyperparameters(input_size=16, precision="bf16"))

@@ -1,6 +1,6 @@
 """A dataset as every reader returns it: samples by split, and the files that are none."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -9,15 +9,27 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 
-Target: TypeAlias = int  # the class index; a task with richer targets widens this union
+Target: TypeAlias = object  # a class index, a mask's path, boxes: the task alone looks inside
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture file and what it shows."""
+    """A picture file and what it shows.
+
+    Attributes:
+        path: The picture.
+        target: What it shows, of the task's own type.
+        companions: Further files that belong to it, such as a mask; hashed with it.
+    """
 
     path: Path
     target: Target
+    companions: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The picture and its companions."""
+        return (self.path, *self.companions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +66,15 @@ class Dataset:
         """The samples of all splits."""
         return [sample for samples in self.splits.values() for sample in samples]
 
-    def without(self, paths: Collection[Path]) -> "Dataset":
-        """A copy that lacks the samples of `paths`."""
+    @property
+    def files(self) -> list[Path]:
+        """Every file of all samples, once each, in a stable order."""
+        return list(dict.fromkeys(file for sample in self.samples for file in sample.files))
+
+    def without(self, paths: Set[Path]) -> "Dataset":
+        """A copy that lacks the samples to which any of `paths` belongs."""
         kept = {
-            split: tuple(sample for sample in samples if sample.path not in paths)
+            split: tuple(sample for sample in samples if paths.isdisjoint(sample.files))
             for split, samples in self.splits.items()
         }
         return replace(self, splits=kept)

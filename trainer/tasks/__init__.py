@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal
 
-from trainer.hyperparameters import Hyperparameters
+from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 
 if TYPE_CHECKING:
     from trainer.tasks.task import Task
@@ -24,7 +24,9 @@ class TaskEntry:
 
 
 TASKS: Final[dict[TaskName, TaskEntry]] = {
-    "image-classification": TaskEntry(Hyperparameters, "trainer.tasks.classification"),
+    "image-classification": TaskEntry(
+        ClassificationHyperparameters, "trainer.tasks.classification"
+    ),
 }
 
 

@@ -7,27 +7,30 @@ labels of their own F1, not the harmonic mean of the two averages. A label that 
 nor is predicted counts in none of them; a ratio over nothing is 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from torch import Tensor, nn
-from transformers import EvalPrediction, PreTrainedModel
+from transformers import PreTrainedModel
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
+from contract.pictures import Fit, Picture
 from trainer.augment import augment, canvas_size
-from trainer.datasets.dataset import Dataset, Target
+from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.image_folder import read_image_folder, read_image_split
-from trainer.hyperparameters import Hyperparameters
+from trainer.hardware import Hardware
+from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item
 from trainer.resnet import build_resnet, load_resnet
 from trainer.tasks import TaskName
-from trainer.tasks.task import Batch, Metrics, Outputs, Task
+from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
 
 SCORES: Final = "scores"
 
@@ -36,7 +39,8 @@ class ImageClassification:
     """One label a picture."""
 
     name: TaskName = "image-classification"
-    resize = "squash"
+    fit: Fit = "squash"
+    request_parameters: Mapping[str, Json] = MappingProxyType({})
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/{label}/picture."""
@@ -45,6 +49,19 @@ class ImageClassification:
     def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
         """Read DIR/{split}/{label}/picture."""
         return read_image_split(data, split, labels)
+
+    def faults(self, dataset: Dataset) -> list[str]:
+        """The labels that have no training picture left."""
+        trained = {sample.target for sample in dataset.splits[TRAIN]}
+        return [
+            f"{dataset.root / TRAIN / label}: no usable picture is left of this label"
+            for index, label in enumerate(dataset.labels)
+            if index not in trained
+        ]
+
+    def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
+        """As they are: nothing is left open."""
+        return wanted
 
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
         """A ResNet with one output for each label."""
@@ -56,10 +73,12 @@ class ImageClassification:
 
     def train_size(self, wanted: Hyperparameters) -> int:
         """The augmentation's canvas."""
+        assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - this task's own
         return canvas_size(wanted.augmentation, wanted.input_size)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """pixel_values[B, 3, S, S], augmented, and labels[B]."""
+        assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - this task's own
         seed = [wanted.seed, *(item.key for item in items)]
         pixels = augment(_stack(items), wanted.augmentation, wanted.input_size, seed)
         return {"pixel_values": pixels, "labels": _targets(items)}
@@ -68,14 +87,25 @@ class ImageClassification:
         """pixel_values[B, 3, S, S] and labels[B]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
 
-    def training_metrics(self, prediction: EvalPrediction) -> Metrics:
-        """The metrics of logits[N, K]."""
-        logits, actual = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-        return _metrics(np.argmax(logits, axis=-1), actual)
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+        """The cross-entropy, and scores[B, K]."""
+        result = model(**batch)
+        scores = torch.softmax(result.logits.float(), dim=-1)
+        return result.loss, {SCORES: scores.cpu().numpy()}
 
-    def metrics(self, outputs: Outputs, targets: Sequence[Target]) -> Metrics:
-        """The metrics of scores[N, K]; of equal scores the first label wins."""
-        return _metrics(np.argmax(outputs[SCORES], axis=-1), np.asarray(targets))
+    def metric(self, _labels: Sequence[str]) -> Metric:
+        """Accuracy, precision, recall and F1."""
+        return _LabelMetric()
+
+    def illustrate(
+        self, _outputs: Outputs, _sample: Sample, _labels: Sequence[str]
+    ) -> NDArray[np.uint8] | None:
+        """Nothing: a label is no picture."""
+        return None
+
+    def prepare(self, picture: Picture) -> Inputs:
+        """`image`, RGB uint8 [S, S, 3]."""
+        return {"image": picture.pixels}
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
         """Uint8 image[B, S, S, 3] -> scores[B, K]."""
@@ -89,7 +119,13 @@ class ImageClassification:
         scores = TensorSpec(SCORES, "FP32", (len(labels),), label_filename=LABELS_FILE)
         return (image,), (scores,)
 
-    def parse_predictions(self, predictions: Sequence[Json], labels: Sequence[str]) -> Outputs:
+    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
+        """Nothing more."""
+        return {}
+
+    def parse_predictions(
+        self, predictions: Sequence[Json], labels: Sequence[str], _pictures: Sequence[Picture]
+    ) -> Outputs:
         """scores[N, K] from N lists of {"score", "label"}."""
         rows = [_scores_by_label(prediction) for prediction in predictions]
         for row in rows:
@@ -97,10 +133,6 @@ class ImageClassification:
                 raise ValueError(f"labels {sorted(row)} instead of {sorted(labels)}")
         scores = [[row[label] for label in labels] for row in rows]
         return {SCORES: np.asarray(scores, dtype=np.float32)}
-
-    def predicted_labels(self, prediction: Json) -> tuple[str, ...]:
-        """The labels of a list of {"score", "label"}."""
-        return tuple(sorted(_scores_by_label(prediction)))
 
 
 TASK: Final[Task] = ImageClassification()
@@ -117,6 +149,28 @@ class _Scores(nn.Module):
         """RGB uint8 image[B, S, S, 3] -> (scores[B, K] in [0, 1],)."""
         logits = self.model(pixel_values=normalize(to_unit(image))).logits
         return (torch.softmax(logits, dim=-1),)
+
+
+class _LabelMetric:
+    """Predicted and actual labels, two integers a picture."""
+
+    def __init__(self) -> None:
+        self._predicted: list[int] = []
+        self._actual: list[int] = []
+
+    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
+        """Take in scores[B, K]; of equal scores the first label wins."""
+        self._predicted += np.argmax(outputs[SCORES], axis=-1).tolist()
+        self._actual += [_index(sample) for sample in samples]
+
+    def merge(self, other: Self) -> None:
+        """Take in another process's labels."""
+        self._predicted += other._predicted
+        self._actual += other._actual
+
+    def compute(self) -> Metrics:
+        """Accuracy, and macro precision, recall and F1."""
+        return _metrics(np.asarray(self._predicted), np.asarray(self._actual))
 
 
 def _metrics(predicted: NDArray[np.int64], actual: NDArray[np.int64]) -> Metrics:
@@ -136,7 +190,12 @@ def _stack(items: Sequence[Item]) -> Tensor:
 
 
 def _targets(items: Sequence[Item]) -> Tensor:
-    return torch.tensor([item.target for item in items], dtype=torch.int64)
+    return torch.tensor([_index(item.sample) for item in items], dtype=torch.int64)
+
+
+def _index(sample: Sample) -> int:
+    assert isinstance(sample.target, int)  # noqa: S101 - what image_folder.py puts there
+    return sample.target
 
 
 def _scores_by_label(prediction: Json) -> dict[str, float]:

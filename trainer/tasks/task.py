@@ -4,24 +4,40 @@ Everything else (the scan, the training, the checkpoints, the export, the publis
 ways to evaluate) knows only this.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import EvalPrediction, PreTrainedModel
+from transformers import PreTrainedModel
 
 from contract.model_config import Json, TensorSpec
-from trainer.datasets.dataset import Dataset, Target
+from contract.pictures import Fit, Picture
+from trainer.datasets.dataset import Dataset, Sample
+from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item
 from trainer.tasks import TaskName
 
-Batch: TypeAlias = dict[str, Tensor]
-Outputs: TypeAlias = dict[str, NDArray[np.generic]]  # by tensor name, the batch axis first
+Batch: TypeAlias = dict[str, Any]  # the keywords of a transformers model's forward
+Inputs: TypeAlias = Mapping[str, NDArray[Any]]  # the graph's, by tensor name
+Outputs: TypeAlias = dict[str, NDArray[Any]]  # by tensor name, the batch axis first
 Metrics: TypeAlias = dict[str, float]
+
+
+class Metric(Protocol):
+    """Metrics that are gathered batch by batch; its size does not grow with the pictures'."""
+
+    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
+        """Take in the graph's outputs [B, ...] for a batch of samples."""
+
+    def merge(self, other: Self) -> None:
+        """Take in what another process has gathered."""
+
+    def compute(self) -> Metrics:
+        """The metrics of all that was taken in, by name."""
 
 
 class Task(Protocol):
@@ -32,14 +48,20 @@ class Task(Protocol):
         """The task's name in `TASKS`, in config.pbtxt and on the command line."""
 
     @property
-    def resize(self) -> str:
-        """config.pbtxt's `resize`: how a picture becomes the input's size."""
+    def fit(self) -> Fit:
+        """How a picture is brought to the input's size; config.pbtxt's `resize`."""
 
     def read(self, data: Path) -> Dataset:
         """Read a dataset folder to train on."""
 
     def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
         """Read one split of a dataset folder to evaluate a model of known labels on."""
+
+    def faults(self, dataset: Dataset) -> list[str]:
+        """What makes a dataset useless to train on once its bad pictures are gone."""
+
+    def settle(self, wanted: Hyperparameters, hardware: Hardware) -> Hyperparameters:
+        """The hyperparameters with what they leave to this machine decided."""
 
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
         """A model to train, from random or given weights; its config says all the export needs."""
@@ -56,22 +78,36 @@ class Task(Protocol):
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """Model inputs and targets of an evaluation batch."""
 
-    def training_metrics(self, prediction: EvalPrediction) -> Metrics:
-        """The metrics of the model's own outputs, at the end of an epoch."""
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+        """The loss, and the outputs that the exported graph has, of a `collate_eval` batch."""
 
-    def metrics(self, outputs: Outputs, targets: Sequence[Target]) -> Metrics:
-        """The metrics of the exported graph's outputs."""
+    def metric(self, labels: Sequence[str]) -> Metric:
+        """A new, empty metric."""
+
+    def illustrate(
+        self, outputs: Outputs, sample: Sample, labels: Sequence[str]
+    ) -> NDArray[np.uint8] | None:
+        """A picture [H, W, 3] of the outputs [1, ...] beside the truth for TensorBoard, or None."""
+
+    def prepare(self, picture: Picture) -> Inputs:
+        """The graph's inputs for one picture, without the batch axis, as the server makes them."""
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
-        """The model from uint8 image [B, S, S, 3] to a tuple of its outputs, for the export."""
+        """The model from the graph's inputs [B, ...] to a tuple of its outputs, for the export."""
 
     def tensors(
         self, input_size: int, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """The exported graph's inputs and outputs."""
 
-    def parse_predictions(self, predictions: Sequence[Json], labels: Sequence[str]) -> Outputs:
-        """Outputs from the entries of a V1 answer; ValueError where one is of another form."""
+    def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
+        """What config.pbtxt's parameters say beside what every task says."""
 
-    def predicted_labels(self, prediction: Json) -> tuple[str, ...]:
-        """The labels that a V1 answer's entry names, sorted; ValueError as above."""
+    @property
+    def request_parameters(self) -> Mapping[str, Json]:
+        """The `parameters` of a V1 request whose answer `parse_predictions` understands."""
+
+    def parse_predictions(
+        self, predictions: Sequence[Json], labels: Sequence[str], pictures: Sequence[Picture]
+    ) -> Outputs:
+        """Outputs from the entries of a V1 answer; ValueError where one is of another form."""
