@@ -3,7 +3,8 @@
     ServerError
     ├── RequestError              400, INVALID_ARGUMENT: the request cannot be understood
     │   ├── BadPicture            one picture of a request cannot be used; names its index
-    │   └── BodyTooLarge          413: the body is over the limit
+    │   ├── BodyTooLarge          413: the body is over the limit
+    │   └── NotAcceptable         406: the Accept header names no form that the answer has
     ├── ModelNotFound             404, NOT_FOUND: unknown model or version
     ├── NotReady                  503, UNAVAILABLE: known, but not able to answer now
     ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
@@ -58,6 +59,15 @@ class BodyTooLarge(RequestError):
             f"request body is over {limit_bytes} bytes, the limit of this server "
             "(--http_max_input_size); send fewer or smaller pictures in a request"
         )
+
+
+class NotAcceptable(RequestError):
+    """The Accept header names no form that the answer has."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+    def __init__(self, accept: str, offered: Sequence[str]) -> None:
+        super().__init__(f"Accept is {accept!r}; the answer can be {' or '.join(offered)}")
 
 
 class ModelNotFound(ServerError):

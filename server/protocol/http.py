@@ -1,7 +1,7 @@
 """What the REST protocols share: bodies in, JSON out, errors as {"error": text}."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from server.errors import BodyTooLarge, RequestError, ServerError
+from server.errors import BodyTooLarge, NotAcceptable, RequestError, ServerError
 
 logger = logging.getLogger(__name__)
+
+JSON: Final = "application/json"
 
 _JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _DISCARDED_BODIES = (
@@ -23,7 +25,7 @@ _DISCARDED_BODIES = (
 def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """A response of JSON; numpy arrays are written as nested lists."""
     body = orjson.dumps(content, option=_JSON_OPTIONS)
-    return Response(body, status_code=status, media_type="application/json")
+    return Response(body, status_code=status, media_type=JSON)
 
 
 def error_response(err: ServerError) -> Response:
@@ -86,6 +88,34 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if size > limit_bytes:
         raise BodyTooLarge(limit_bytes)
     return b"".join(chunks)
+
+
+def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:
+    """The media type of `offered` that an Accept header prefers; the first for none or */*.
+
+    Source: RFC 9110, section 12.5.1.
+
+    Raises:
+        NotAcceptable: It accepts none of them.
+    """
+    for wanted in _by_preference(accept or "*/*"):
+        for media_type in offered:
+            if wanted in (media_type, "*/*", media_type.partition("/")[0] + "/*"):
+                return media_type
+    raise NotAcceptable(accept or "", offered)
+
+
+def _by_preference(accept: str) -> list[str]:
+    """The media ranges of an Accept header, without those of quality 0, best first."""
+    ranges: list[tuple[float, str]] = []
+    for entry in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in entry.split(";"))
+        quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        try:
+            ranges.append((float(quality), media_range))
+        except ValueError as err:
+            raise RequestError(f"Accept is {accept!r}; quality {quality!r} is no number") from err
+    return [one for quality, one in sorted(ranges, key=lambda pair: -pair[0]) if quality > 0]
 
 
 def parse_json(body: bytes | memoryview) -> object:

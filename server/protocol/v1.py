@@ -5,6 +5,7 @@ NHN Cloud's AI EasyMaker algorithm guide, "Create Endpoint and Request Inference
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +14,11 @@ from starlette.routing import Route
 from server.errors import NotReady, RequestError
 from server.instances import parse_predict_request
 from server.model import ServedModel
-from server.protocol.http import json_response, parse_json, read_body
+from server.protocol.http import JSON, choose_media_type, json_response, parse_json, read_body
 from server.repository import Repository
+
+
+MODEL_HEADER: Final = "Aperture-Model"
 
 
 class V1:
@@ -43,11 +47,16 @@ class V1:
         """Answer {"instances": [{"data": base64}]} with {"predictions": [...]}."""
         model = self._repository.find(request.path_params["name"])
         payload = parse_json(await read_body(request, self._max_body_bytes))
-        return json_response(await model.predict(payload))
+        offered = (JSON, *model.version().task.media_types)
+        media_type = choose_media_type(request.headers.get("accept"), offered)
+        if media_type == JSON:
+            return json_response(await model.predict(payload))
+        return Response(await self._render(model, payload, media_type), media_type=media_type)
 
     async def inference(self, request: Request) -> Response:
         """Answer EasyMaker's request with the body of its guide."""
-        model = self._choose(request.query_params.get("model"))
+        chosen = request.query_params.get("model") or request.headers.get(MODEL_HEADER)
+        model = self._choose(chosen)
         payload = parse_json(await read_body(request, self._max_body_bytes))
         version = model.version()
         asked = parse_predict_request(payload, version.task.options)
@@ -67,6 +76,16 @@ class V1:
             raise NotReady(model.name, model.reason)
         return json_response({"name": model.name, "ready": True})
 
+    async def _render(self, model: ServedModel, payload: object, media_type: str) -> bytes:
+        """The answer to a request of one picture, as a body of that media type."""
+        version = model.version()
+        asked = parse_predict_request(payload, version.task.options)
+        if len(asked.sources) != 1:
+            raise RequestError(
+                f"{len(asked.sources)} instances; an answer as {media_type} is of one picture"
+            )
+        return (await version.render(model.decoder, asked, media_type))[0]
+
     def _choose(self, name: str | None) -> ServedModel:
         if name is not None:
             return self._repository.find(name)
@@ -74,6 +93,7 @@ class V1:
         if len(models) != 1:
             known = ", ".join(model.name for model in models) or "none"
             raise RequestError(
-                f"this server has {len(models)} models; choose one by ?model=NAME: {known}"
+                f"this server has {len(models)} models; choose one by ?model=NAME "
+                f"or the header {MODEL_HEADER}: {known}"
             )
         return models[0]

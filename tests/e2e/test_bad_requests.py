@@ -128,6 +128,12 @@ def test_unknown_paths_models_and_methods(
     assert response.json()["error"]
 
 
+def test_an_answer_in_a_form_that_the_task_lacks_is_406(http: httpx.Client) -> None:
+    response = http.post(PREDICT, json=instances(noise_png(0)), headers={"Accept": "image/png"})
+    assert response.status_code == 406
+    assert "the answer can be application/json" in response.json()["error"]
+
+
 def test_a_half_sent_request_harms_nobody(server: LiveServer, http: httpx.Client) -> None:
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", server.http_port)) as client:

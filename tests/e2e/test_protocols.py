@@ -78,6 +78,8 @@ def test_inference_answers_with_the_body_of_the_easymaker_guide(http: httpx.Clie
     assert two[0] == one
     assert len(two) == 2
     assert http.post("/inference?model=colour", json=instances(noise_png(0))).json() == one
+    chosen = {"Aperture-Model": "colour"}
+    assert http.post("/inference", json=instances(noise_png(0)), headers=chosen).json() == one
     assert http.post("/inference?model=nope", json=instances(noise_png(0))).status_code == 404
 
 
