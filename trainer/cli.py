@@ -25,6 +25,7 @@ from contract.options import (
     given_flags,
     unknown_name,
 )
+from trainer.easymaker import Container, prepare, read_container
 from trainer.errors import TrainerError
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
@@ -95,8 +96,11 @@ def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
     _refuse_unknown(rest, namespace)
     match namespace.command:
         case "fit":
-            settings = _settings(FitSettings, namespace, environ)
-            wanted = _hyperparameters(settings, namespace, environ)
+            container = read_container(environ)
+            settings = _settings(FitSettings, namespace, environ, container)
+            wanted = _hyperparameters(settings, namespace, environ, container)
+            if container is not None:
+                prepare(container)
             from trainer import commands  # noqa: PLC0415 - torch, only for good options
 
             return commands.fit_command(settings, wanted)
@@ -120,7 +124,8 @@ def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 def _named_task(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
     """The task that the command is for, whose hyperparameters are flags; checked later."""
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    peek.add_argument("--task", default=environ.get(f"{SETTING_PREFIX}TASK"))
+    by_variable = environ.get(f"{SETTING_PREFIX}TASK", environ.get("EM_HP_TASK"))
+    peek.add_argument("--task", default=by_variable)
     task: str | None = peek.parse_known_args(argv)[0].task
     return task
 
@@ -159,28 +164,36 @@ def _refuse_unknown(rest: Sequence[str], namespace: argparse.Namespace) -> None:
 
 
 def _settings(
-    model: type[_SettingsT], namespace: argparse.Namespace, environ: Mapping[str, str]
+    model: type[_SettingsT],
+    namespace: argparse.Namespace,
+    environ: Mapping[str, str],
+    container: Container | None = None,
 ) -> _SettingsT:
     return build(
-        model, given_flags(namespace, model), given_environment(environ, SETTING_PREFIX, model)
+        model,
+        given_flags(namespace, model),
+        given_environment(environ, SETTING_PREFIX, model),
+        {} if container is None else container.settings(),
     )
 
 
 def _hyperparameters(
-    settings: FitSettings, namespace: argparse.Namespace, environ: Mapping[str, str]
+    settings: FitSettings,
+    namespace: argparse.Namespace,
+    environ: Mapping[str, str],
+    container: Container | None,
 ) -> Hyperparameters:
     model = TASKS[settings.task].hyperparameters
-    prefix = HYPERPARAMETER_PREFIX
-    from_environment = {
-        variable.removeprefix(prefix).lower(): value
-        for variable, value in environ.items()
-        if variable.startswith(prefix)
-    }
     return build(
         model,
         given_flags(namespace, model),
         _read_file(namespace.hyperparameters),
-        from_environment,
+        {
+            variable.removeprefix(HYPERPARAMETER_PREFIX).lower(): value
+            for variable, value in environ.items()
+            if variable.startswith(HYPERPARAMETER_PREFIX)
+        },
+        {} if container is None else container.hyperparameters(),
     )
 
 

@@ -28,7 +28,6 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.predictors import CheckpointPredictor
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
 from trainer.report import (
-    TENSORBOARD_DIR,
     FinalMetrics,
     epoch_metrics,
     read_metrics,
@@ -92,7 +91,7 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     if record.published is not None:
         done = Published(record.published.model_dir, record.published.version)
         return FitResult(done, None, was_published=True)
-    job = Job(task, scan.dataset, wanted, hardware, processes, run_dir)
+    job = Job(task, scan.dataset, wanted, hardware, processes, run_dir, settings.event_dir)
     origin = Origin(
         task=task.name,
         base_model=wanted.model,
@@ -154,7 +153,7 @@ def _open_run(
     """Find the run that its folder holds, or a new one, the same in every process."""
     run_dir = settings.run_dir
     if settings.restart and processes.is_main:
-        clear_run(run_dir)
+        clear_run(run_dir, settings.event_dir)
     wait_for_all()
     record = continue_record(run_dir, new_record(settings, wanted, scan.sha256, processes.count))
     if record.published is not None and not record.published.folder.is_dir():
@@ -225,9 +224,9 @@ def _final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:
     metrics = FinalMetrics(
         checkpoint=checkpoint.name, epochs=epoch_metrics(checkpoint), splits=splits
     )
-    tensorboard, step = job.run_dir / TENSORBOARD_DIR, len(metrics.epochs)
-    write_scalars(tensorboard, splits, step)
-    write_pictures(tensorboard, _illustrations(job, predictor), step)
+    step = len(metrics.epochs)
+    write_scalars(job.event_dir, splits, step)
+    write_pictures(job.event_dir, _illustrations(job, predictor), step)
     write_metrics(job.run_dir, metrics)
     return metrics
 

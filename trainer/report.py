@@ -15,7 +15,6 @@ from contract.repository import replace_text
 from trainer.tasks.task import Metrics
 
 METRICS_FILE: Final = "metrics.json"
-TENSORBOARD_DIR: Final = "tensorboard"
 
 _TRAINER_STATE: Final = "trainer_state.json"
 _TIMINGS: Final = ("runtime", "samples_per_second", "steps_per_second")

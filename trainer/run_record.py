@@ -14,7 +14,7 @@ from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
 from trainer.errors import CheckpointError, RunConflict
 from trainer.hyperparameters import Hyperparameters
-from trainer.report import METRICS_FILE, TENSORBOARD_DIR
+from trainer.report import METRICS_FILE
 from trainer.settings import FitSettings
 
 RUN_FILE: Final = "run.json"
@@ -90,11 +90,11 @@ def write_record(run_dir: Path, record: RunRecord) -> None:
     replace_text(run_dir / RUN_FILE, record.model_dump_json(indent=2) + "\n")
 
 
-def clear_run(run_dir: Path) -> None:
-    """Delete what a former run left in its folder, and nothing else."""
+def clear_run(run_dir: Path, event_dir: Path) -> None:
+    """Delete what a former run left in its folders, and nothing else."""
     for name in (RUN_FILE, METRICS_FILE):
         (run_dir / name).unlink(missing_ok=True)
-    for folder in (*checkpoint_folders(run_dir), run_dir / TENSORBOARD_DIR):
+    for folder in (*checkpoint_folders(run_dir), event_dir):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,6 +21,9 @@ class FitSettings(Options):
     output_dir: Path | None = Field(
         default=None, description="Checkpoints, logs and metrics of the run; runs/NAME if not given"
     )
+    tensorboard_dir: Path | None = Field(
+        default=None, description="TensorBoard's event files; OUTPUT_DIR/tensorboard if not given"
+    )
     skip_bad_images: bool = Field(
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
@@ -32,6 +35,11 @@ class FitSettings(Options):
     def run_dir(self) -> Path:
         """The run's folder: `output_dir`, or runs/NAME."""
         return self.output_dir if self.output_dir is not None else Path("runs") / self.name
+
+    @property
+    def event_dir(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.tensorboard_dir or self.run_dir / "tensorboard"
 
 
 class ExportSettings(Options):

@@ -36,7 +36,6 @@ from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import EpochSampler, Item, Pictures
 from trainer.processes import Processes, wait_for_all
-from trainer.report import TENSORBOARD_DIR
 from trainer.tasks.task import Batch, Metric, Task
 
 
@@ -50,6 +49,7 @@ class Job:
     hardware: Hardware
     processes: Processes
     run_dir: Path
+    event_dir: Path
 
 
 def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
@@ -68,7 +68,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
     trainer.add_callback(_EpochEnd())
     if job.processes.is_main:
         purge = steps_of(resume_from) + 1 if resume_from is not None else None
-        writer = SummaryWriter(str(job.run_dir / TENSORBOARD_DIR), purge_step=purge)
+        writer = SummaryWriter(str(job.event_dir), purge_step=purge)
         trainer.add_callback(TensorBoardCallback(writer))
     trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
