@@ -17,7 +17,6 @@ from server.model import ServedModel
 from server.protocol.http import JSON, choose_media_type, json_response, parse_json, read_body
 from server.repository import Repository
 
-
 MODEL_HEADER: Final = "Aperture-Model"
 
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from server.tasks.classification import Classification
+from server.tasks.segmentation import Segmentation
 from server.tasks.task import Task
 
 TASKS: Final[Mapping[str, type[Task]]] = {
     "image-classification": Classification,
+    "semantic-segmentation": Segmentation,
 }

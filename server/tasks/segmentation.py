@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
+from contract.label_maps import resize_label_map, voc_palette
 from contract.model_config import ModelConfig
 from contract.options import Options
 from contract.pictures import Fit, Picture
@@ -87,20 +88,6 @@ def encode_png(label_map: LabelMap) -> bytes:
     return buffer.getvalue()
 
 
-def voc_palette() -> NDArray[np.uint8]:
-    """The 256 colours [256, 3] that Pascal VOC gives to class ids: their bits, interleaved.
-
-    Source: the VOC development kit's VOClabelcolormap.
-    """
-    ids, bits = np.arange(256)[:, None], np.arange(8)
-    colours = np.zeros((256, 3), np.uint8)
-    for channel in range(3):
-        # Bit 3 k + channel of the id is bit 7 - k of the channel.
-        taken = (ids >> (3 * bits + channel)) & 1
-        colours[:, channel] = (taken << (7 - bits)).sum(axis=1)
-    return colours
-
-
 def run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
     """A mask [H, W] in COCO's uncompressed form: {"size": [H, W], "counts": [...]}.
 
@@ -116,9 +103,6 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
 
 
 def _sized(label_map: LabelMap, picture: Picture, options: SegmentationOptions) -> LabelMap:
-    if options.size == "model" or label_map.shape == (picture.height, picture.width):
+    if options.size == "model":
         return label_map
-    rows = (np.arange(picture.height) * label_map.shape[0]) // picture.height
-    columns = (np.arange(picture.width) * label_map.shape[1]) // picture.width
-    resized: LabelMap = label_map[rows[:, None], columns]
-    return resized
+    return resize_label_map(label_map, picture.height, picture.width)

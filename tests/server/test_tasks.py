@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.label_maps import voc_palette
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
 from contract.pictures import Picture
 from server.errors import LoadError
@@ -16,7 +17,6 @@ from server.tasks.segmentation import (
     SegmentationOptions,
     encode_png,
     run_lengths,
-    voc_palette,
 )
 
 

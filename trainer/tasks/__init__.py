@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal
 
+from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 
 if TYPE_CHECKING:
     from trainer.tasks.task import Task
 
-TaskName = Literal["image-classification"]
+TaskName = Literal["image-classification", "semantic-segmentation", "object-detection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ TASKS: Final[dict[TaskName, TaskEntry]] = {
     "image-classification": TaskEntry(
         ClassificationHyperparameters, "trainer.tasks.classification"
     ),
+    "semantic-segmentation": TaskEntry(SegmentationHyperparameters, "trainer.tasks.segmentation"),
+    "object-detection": TaskEntry(DetectionHyperparameters, "trainer.tasks.detection"),
 }
 
 

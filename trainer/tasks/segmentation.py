@@ -1,0 +1,244 @@
+"""Semantic segmentation: pictures and masks -> SegFormer -> label_map[S, S] of label ids.
+
+Legend: B pictures of a batch, S the input's height and width, K labels.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from contract.label_maps import resize_label_map
+from contract.model_config import LABELS_FILE, Json, TensorSpec
+from contract.pictures import Fit, Picture, decode_picture
+from trainer.batch_size import CPU_BATCH_SIZE, largest_batch, training_step
+from trainer.datasets.dataset import TRAIN, Dataset, Sample
+from trainer.datasets.segmentation_folder import read_segmentation_folder, read_segmentation_split
+from trainer.flips import flip_together
+from trainer.hardware import Hardware
+from trainer.hyperparameters import Hyperparameters
+from trainer.masks import MaskFile, ignored_id
+from trainer.normalization import normalize, to_unit
+from trainer.overlays import overlay, side_by_side
+from trainer.pictures import Item
+from trainer.segformer import NO_ID, build_segformer, enlarge, load_segformer
+from trainer.segmentation_hyperparameters import SegmentationHyperparameters
+from trainer.segmentation_metric import SegmentationMetric
+from trainer.tasks import TaskName
+from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
+
+LABEL_MAP: Final = "label_map"
+LOGITS: Final = "logits"
+
+_PROBED_LABELS: Final = 150  # as ADE20K has; their enlarged logits take much of a step's memory
+
+logger = logging.getLogger(__name__)
+
+
+class SemanticSegmentation:
+    """One label a pixel."""
+
+    name: TaskName = "semantic-segmentation"
+    fit: Fit = "squash"
+    request_parameters: Mapping[str, Json] = MappingProxyType({})
+
+    def read(self, data: Path) -> Dataset:
+        """Read DIR/{train,validation,test}/{split}.json and DIR/resources/id2lable.json."""
+        return read_segmentation_folder(data)
+
+    def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
+        """Read DIR/{split}/{split}.json."""
+        return read_segmentation_split(data, split, labels)
+
+    def faults(self, dataset: Dataset) -> list[str]:
+        """A line where no training picture is left."""
+        if dataset.splits[TRAIN]:
+            return []
+        return [f"{dataset.root / TRAIN}: holds no usable picture"]
+
+    def settle(self, wanted: Hyperparameters, hardware: Hardware) -> Hyperparameters:
+        """A batch size of 0 becomes the largest that fits, on a CPU 4."""
+        if wanted.per_device_train_batch_size > 0:
+            return wanted
+        size = (
+            CPU_BATCH_SIZE if hardware.device == "cpu" else _largest_batch(_own(wanted), hardware)
+        )
+        logger.info("event=batch_size device=%s found=%d", hardware.device, size)
+        return wanted.model_copy(update={"per_device_train_batch_size": size})
+
+    def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+        """A SegFormer with one output for each label."""
+        return build_segformer(_own(wanted), labels)
+
+    def load_model(self, folder: Path) -> PreTrainedModel:
+        """The fp32 SegFormer of a checkpoint folder."""
+        return load_segformer(folder)
+
+    def train_size(self, wanted: Hyperparameters) -> int:
+        """The input's size."""
+        return wanted.input_size
+
+    def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
+        """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored."""
+        pixels, labels = to_unit(_stack(items)), _targets(items)
+        if _own(wanted).augmentation == "flip":
+            seed = [wanted.seed, *(item.key for item in items)]
+            pixels, labels = flip_together(pixels, labels, seed)
+        return {"pixel_values": normalize(pixels), "labels": labels}
+
+    def collate_eval(self, items: Sequence[Item]) -> Batch:
+        """pixel_values[B, 3, S, S] and labels[B, S, S]."""
+        return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
+
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+        """The cross-entropy, and label_map[B, S, S]."""
+        result = model(**batch)
+        label_map = to_label_map(result.logits.float(), batch["labels"].shape[-1])
+        return result.loss, {LABEL_MAP: label_map.cpu().numpy()}
+
+    def metric(self, labels: Sequence[str]) -> Metric:
+        """Accuracy and intersection over union, of each label and on average."""
+        return _Pixels(labels)
+
+    def illustrate(
+        self, outputs: Outputs, sample: Sample, labels: Sequence[str]
+    ) -> NDArray[np.uint8] | None:
+        """The picture [S, 2 S + 4, 3] under the predicted and under the true ids."""
+        (label_map,) = outputs[LABEL_MAP]
+        size = len(label_map)
+        pixels = decode_picture(sample.path.read_bytes(), size, size, fit=self.fit).pixels
+        mask = resize_label_map(_mask_of(sample).read(), size, size)
+        truth = overlay(pixels, mask, mask != ignored_id(labels))
+        return side_by_side(overlay(pixels, label_map), truth)
+
+    def prepare(self, picture: Picture) -> Inputs:
+        """`image`, RGB uint8 [S, S, 3]."""
+        return {"image": picture.pixels}
+
+    def serving_module(self, model: PreTrainedModel) -> nn.Module:
+        """Uint8 image[B, S, S, 3] -> label_map[B, S, S], logits[B, K, S/4, S/4]."""
+        return _LabelMap(model)
+
+    def tensors(
+        self, input_size: int, labels: Sequence[str]
+    ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """`image` UINT8 [S, S, 3]; `label_map` [S, S], and `logits` FP32 [K, S/4, S/4]."""
+        image = TensorSpec("image", "UINT8", (input_size, input_size, 3))
+        datatype = "UINT8" if id_type(len(labels)) is torch.uint8 else "INT32"
+        label_map = TensorSpec(LABEL_MAP, datatype, (input_size, input_size), LABELS_FILE)
+        logits = TensorSpec(LOGITS, "FP32", (len(labels), input_size // 4, input_size // 4))
+        return (image,), (label_map, logits)
+
+    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
+        """Nothing more."""
+        return {}
+
+    def parse_predictions(
+        self, predictions: Sequence[Json], labels: Sequence[str], _pictures: Sequence[Picture]
+    ) -> Outputs:
+        """label_map[N, S, S] from N lists of rows of ids."""
+        return {LABEL_MAP: np.stack([_rows_of_ids(one, len(labels)) for one in predictions])}
+
+
+TASK: Final[Task] = SemanticSegmentation()
+
+
+def to_label_map(logits: Tensor, size: int) -> Tensor:
+    """logits[B, K, h, w] -> the id of the largest one, [B, size, size], of equal ones the first."""
+    return enlarge(logits, size).argmax(dim=1).to(id_type(logits.shape[1]))
+
+
+def id_type(labels: int) -> torch.dtype:
+    """The numbers of a label map: uint8, or int32 past 256 labels."""
+    return torch.uint8 if labels <= 256 else torch.int32
+
+
+class _LabelMap(nn.Module):
+    """A SegFormer with normalisation before, and enlargement and choice behind it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """RGB uint8 image[B, S, S, 3] -> (label_map[B, S, S], logits[B, K, S/4, S/4])."""
+        logits = self.model(pixel_values=normalize(to_unit(image))).logits
+        return to_label_map(logits, image.shape[1]), logits
+
+
+class _Pixels:
+    """A SegmentationMetric fed with samples, whose masks it reads."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._metric = SegmentationMetric(labels)
+
+    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
+        """Take in label_map[B, S, S]."""
+        for label_map, sample in zip(outputs[LABEL_MAP], samples, strict=True):
+            self._metric.add(label_map, _mask_of(sample).read())
+
+    def merge(self, other: Self) -> None:
+        """Take in another process's pixels."""
+        self._metric.confusion += other._metric.confusion
+
+    def compute(self) -> Metrics:
+        """The metrics by EasyMaker's names."""
+        return self._metric.compute()
+
+
+def _own(wanted: Hyperparameters) -> SegmentationHyperparameters:
+    assert isinstance(wanted, SegmentationHyperparameters)  # noqa: S101 - this task's own
+    return wanted
+
+
+def _largest_batch(wanted: SegmentationHyperparameters, hardware: Hardware) -> int:
+    """What fits this process's GPU with _PROBED_LABELS, since the labels are not known yet."""
+    model = build_segformer(wanted, [str(index) for index in range(_PROBED_LABELS)])
+    nn.Module.cuda(model).train()
+    size = wanted.input_size
+
+    def make_batch(count: int) -> Batch:
+        return {
+            "pixel_values": torch.zeros(count, 3, size, size, device="cuda"),
+            "labels": torch.zeros(count, size, size, dtype=torch.int64, device="cuda"),
+        }
+
+    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return largest_batch(training_step(model, make_batch, precisions[hardware.precision]))
+
+
+def _stack(items: Sequence[Item]) -> Tensor:
+    return torch.from_numpy(np.stack([item.pixels for item in items]))
+
+
+def _targets(items: Sequence[Item]) -> Tensor:
+    """labels[B, S, S] of the pictures' size, int64; NO_ID where nothing is to be learned."""
+    targets = []
+    for item in items:
+        mask = _mask_of(item.sample)
+        ids = resize_label_map(mask.read(), *item.pixels.shape[:2]).astype(np.int64)
+        targets.append(ids if mask.ignored is None else np.where(ids == mask.ignored, NO_ID, ids))
+    return torch.from_numpy(np.stack(targets))
+
+
+def _mask_of(sample: Sample) -> MaskFile:
+    assert isinstance(sample.target, MaskFile)  # noqa: S101 - what segmentation_folder.py puts there
+    return sample.target
+
+
+def _rows_of_ids(prediction: Json, labels: int) -> NDArray[np.integer]:
+    """[S, S] from rows of ids below `labels`; ValueError where it is something else."""
+    try:
+        rows = np.asarray(prediction)
+    except ValueError as err:
+        raise ValueError("rows of several lengths instead of a label map") from err
+    if rows.ndim != 2 or rows.dtype.kind != "i" or rows.min() < 0 or rows.max() >= labels:
+        raise ValueError(f"{str(prediction)[:60]!r} instead of rows of ids below {labels}")
+    return rows
