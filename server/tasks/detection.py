@@ -24,6 +24,9 @@ class DetectionOptions(Options):
         description="lowest score of an object; by default the model's own",
     )
     scores: bool = Field(default=False, description="add the score beside each box")
+    round: bool = Field(
+        default=True, description="boxes in whole pixels; false keeps the parts of a pixel"
+    )
 
 
 class Detection:
@@ -52,21 +55,22 @@ class Detection:
         return {"image": picture.pixels, "size": size}
 
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
-        """The objects, best first: {label: box}, xyxy in whole pixels of the picture as sent."""
+        """The objects, best first: {label: box}, xyxy in pixels of the picture as sent."""
         assert isinstance(options, DetectionOptions)  # noqa: S101  # this class's own type
         threshold = self._threshold if options.threshold is None else options.threshold
         scores = outputs["scores"].astype(np.float32)
         order = np.argsort(-scores, kind="stable")
         kept = order[scores[order] > threshold]
         scale = np.array([picture.width, picture.height] * 2, np.float32)
-        boxes = np.rint(np.clip(outputs["boxes"][kept], 0, 1) * scale).astype(np.int64)
+        boxes = np.clip(outputs["boxes"][kept], 0, 1) * scale
+        corners = (np.rint(boxes).astype(np.int64) if options.round else boxes).tolist()
         labels = outputs["labels"][kept].tolist()
         return [
             {
                 self._labels[label]: dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)),
                 **({"score": score} if options.scores else {}),
             }
-            for label, box, score in zip(labels, boxes.tolist(), scores[kept].tolist(), strict=True)
+            for label, box, score in zip(labels, corners, scores[kept].tolist(), strict=True)
         ]
 
     def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:

@@ -1,0 +1,60 @@
+"""Hyperparameters of object detection: EasyMaker's own first, then ours."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trainer.hyperparameters import Hyperparameters
+
+BoxAugmentation = Literal["none", "flip", "crop", "crop_color"]
+
+
+class DetectionHyperparameters(Hyperparameters):
+    """Hyperparameters of object detection; the decay and the clipping are those of DETR."""
+
+    learning_rate: float = Field(
+        default=2e-4, ge=0, description="Peak learning rate of the AdamW optimizer"
+    )
+    per_device_train_batch_size: int = Field(
+        default=4, ge=1, description="Training pictures a step, on each GPU or CPU process"
+    )
+    per_device_eval_batch_size: int = Field(
+        default=4, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
+    )
+    num_train_epochs: float = Field(
+        default=3.0, ge=0, description="How often the whole training set is seen, in parts too"
+    )
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="Score above which a served model answers an object"
+    )
+    input_size: int = Field(
+        default=800,
+        ge=32,
+        multiple_of=32,
+        description=(
+            "Side in pixels of the square that a picture fills up to its longest side, "
+            "a multiple of 32"
+        ),
+    )
+    model: str = Field(
+        default="detr-resnet-50",
+        description=(
+            "detr-resnet-50 or -101; rtdetr-v2-r18, -r34, -r50 or -r101; dfine-nano, -small, "
+            "-medium, -large or -xlarge; dfine-tiny for small pictures; detr-tiny and "
+            "rtdetr-v2-tiny for tests; the folder of a local checkpoint; or a hub id with "
+            "--pretrained"
+        ),
+    )
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="Decoupled decay of weights; biases and norms have none"
+    )
+    max_grad_norm: float = Field(
+        default=0.1, ge=0, description="Gradients are clipped to this norm; 0 does not clip"
+    )
+    augmentation: BoxAugmentation = Field(
+        default="flip",
+        description=(
+            "flip: mirrored left to right; crop: a random part of the picture, enlarged, too; "
+            "crop_color: hue, saturation and lightness too"
+        ),
+    )
