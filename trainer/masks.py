@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.pictures import check_picture
+
 IGNORED_ID: Final = 255
 """The id of pixels that neither train nor count, unless it is a label's."""
 
@@ -67,7 +69,7 @@ def read_mask(data: bytes) -> NDArray[np.integer]:
 
 
 def check_mask(picture: Path, mask: MaskFile, labels: Sequence[str]) -> str | None:
-    """What is wrong with the mask of a picture, or None; the picture's own faults are not."""
+    """What is wrong with the mask of a picture, or None; what the scan says of either is not."""
     Image.MAX_IMAGE_PIXELS = None  # no pixel is decoded before the sizes are compared
     try:
         width, height = _upright_size(picture)
@@ -83,7 +85,7 @@ def check_mask(picture: Path, mask: MaskFile, labels: Sequence[str]) -> str | No
             )
         return _unlabelled(read_mask(data), labels)
     except BadMask as err:
-        return str(err)
+        return str(err) if check_picture(data) is None else None
 
 
 def ignored_id(labels: Sequence[str]) -> int | None:
