@@ -30,6 +30,7 @@ from trainer.tasks.task import Task
 from trainer.version import trainer_version
 
 MAX_BATCH_SIZE: Final = 64
+MAX_BATCH_PIXELS: Final = 64 * 224 * 224  # larger inputs are batched in smaller numbers
 OPSET: Final = 20
 TRACED_BATCH: Final = 2
 CHECKED_BATCHES: Final = (1, 3)
@@ -78,7 +79,16 @@ def describe_model(task: Task, name: str, labels: tuple[str, ...], input_size: i
     """The configuration that a model of these labels and this input size has."""
     inputs, outputs = task.tensors(input_size, labels)
     parameters = {"task": task.name, "resize": task.fit, "labels": json.dumps(labels)}
-    return make_model_config(name, MAX_BATCH_SIZE, inputs, outputs, parameters)
+    return make_model_config(name, max_batch_size(input_size), inputs, outputs, parameters)
+
+
+def max_batch_size(input_size: int) -> int:
+    """The largest power of two up to 64 whose pictures have MAX_BATCH_PIXELS together; at least 1.
+
+    A server tries every power of two up to it before it is ready.
+    """
+    fitting = min(MAX_BATCH_SIZE, max(1, MAX_BATCH_PIXELS // input_size**2))
+    return 1 << (fitting.bit_length() - 1)
 
 
 def write_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -> None:
@@ -121,8 +131,10 @@ def check_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -
         got = session.run(names, inputs)
         with torch.inference_mode():
             expected = module(*(torch.from_numpy(inputs[spec.name]) for spec in config.inputs))
-        for name, ours, reference in zip(names, got, expected, strict=True):
-            difference = _difference(ours, reference.numpy())
+        reference = {name: output.numpy() for name, output in zip(names, expected, strict=True)}
+        ours = task.align(dict(zip(names, got, strict=True)), reference)
+        for name in names:
+            difference = _difference(ours[name], reference[name])
             if not difference <= MAX_DIFFERENCE:
                 raise ExportMismatch(name, batch, difference, MAX_DIFFERENCE)
 

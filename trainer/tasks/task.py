@@ -100,6 +100,9 @@ class Task(Protocol):
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """The exported graph's inputs and outputs."""
 
+    def align(self, ours: Outputs, reference: Outputs) -> Outputs:
+        """`ours`, but as `reference` has it where rounding alone chose between equals."""
+
     def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
         """What config.pbtxt's parameters say beside what every task says."""
 
