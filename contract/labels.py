@@ -31,5 +31,7 @@ def check_labels(path: Path, labels: Sequence[str]) -> None:
     for index, label in enumerate(labels):
         if not label.strip() or len(label.splitlines()) != 1:
             raise ConfigError(path, f"label {index} is {label!r}; expected a name of one line")
+        if any("\ud800" <= character <= "\udfff" for character in label):
+            raise ConfigError(path, f"label {index} is {label!r}, which is not UTF-8")
     if repeated := {label for label in labels if labels.count(label) > 1}:
         raise ConfigError(path, f"names {sorted(repeated)} more than once")

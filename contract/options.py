@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +26,9 @@ class Options(BaseModel):
     """Base of every options model: frozen, unknown names refused, no infinities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    alternatives: ClassVar[frozenset[str]] = frozenset()
+    """Options of which one excludes the others, so that a flag wins over another's variable."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -88,21 +91,37 @@ def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
     Raises:
         OptionsError: One line for each unknown name and each value out of its range.
     """
-    merged: dict[str, Any] = {}
-    for layer in reversed(layers):
-        merged.update(layer)
+    merged = _merge(model, layers)
+    rows = {row.name: row for row in describe(model)}
+    if empty := [name for name, value in merged.items() if _says_nothing(value, rows.get(name))]:
+        raise OptionsError(
+            [f"{name}: got {merged[name]!r}, expected {rows[name].expected}" for name in empty]
+        )
     try:
         return model.model_validate(merged)
     except ValidationError as err:
-        rows = {row.name: row for row in describe(model)}
         raise OptionsError(_problems(err, rows)) from None
+
+
+def _merge(model: type[Options], layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The layers in one, the first winning; it also wins over its alternatives in later ones."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        decided = model.alternatives if model.alternatives & merged.keys() else frozenset()
+        merged |= {k: v for k, v in layer.items() if k not in merged and k not in decided}
+    return merged
+
+
+def _says_nothing(value: object, row: OptionRow | None) -> bool:
+    """Whether a value is empty text, or a truth value for what is none: pydantic takes both."""
+    return row is not None and (value == "" or (isinstance(value, bool) and row.type != "bool"))
 
 
 def unknown_name(name: str, known: Sequence[str]) -> str:
     """One line about an unknown option that suggests the nearest known one."""
     if not known:
         return f"{name}: unknown option; there are none"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.2)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
     return f"{name}: unknown option; {hint}"
 
@@ -115,6 +134,8 @@ def _problems(err: ValidationError, rows: Mapping[str, OptionRow]) -> list[str]:
             problems.append(unknown_name(name, list(rows)))
         elif detail["type"] == "missing":
             problems.append(f"{name}: required, but not given; expected {rows[name].expected}")
+        elif name in rows and detail["type"] == "value_error":
+            problems.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
         elif name in rows:
             problems.append(f"{name}: got {detail['input']!r}, expected {rows[name].expected}")
         else:

@@ -6,7 +6,7 @@ numbers on both sides. JPEG files are decoded at a reduced scale where the targe
 less than the resampling does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from contract.errors import BrokenPicture, NotAPicture, PictureError, TooManyPixels
 
 READABLE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-DEFAULT_MAX_PIXELS: Final = 100_000_000
+DEFAULT_MAX_PIXELS: Final = 50_000_000  # decoding takes up to 9 bytes a pixel in each thread
 
 Fit = Literal["squash", "pad"]
 """How a picture of another aspect becomes one of the model's size."""
@@ -91,9 +91,7 @@ def decode_picture(
             content = _largest_inside(sent_width, sent_height, width, height)
         target = (content[1], content[0]) if swap else content
         image.draft("RGB", (round(target[0] * _REDUCING_GAP), round(target[1] * _REDUCING_GAP)))
-        image = _to_rgb(image)
-        if image.size != target:
-            image = image.resize(target, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+        image = _resized_rgb(image, target)
         if (transpose := _TRANSPOSE_OF_ORIENTATION.get(orientation)) is not None:
             image = image.transpose(transpose)
         pixels = _pad(np.asarray(image), height, width)
@@ -102,6 +100,11 @@ def decode_picture(
         raise
     except Exception as err:  # Pillow's readers raise whatever a hostile file makes them meet
         raise BrokenPicture(file_format, str(err) or type(err).__name__) from err
+
+
+def without_pixels(picture: Picture) -> Picture:
+    """A copy that keeps the sizes alone, for when the pixels are no longer needed."""
+    return replace(picture, pixels=np.zeros((0, 0, 3), np.uint8))
 
 
 def check_picture(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureError | None:
@@ -145,7 +148,17 @@ def _pad(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
     return padded
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _resized_rgb(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in RGB at `size`, laid over white only once it is small."""
+    image = _to_rgb_or_rgba(image)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
+    if image.mode == "RGBA":
+        return Image.alpha_composite(Image.new("RGBA", size, "white"), image).convert("RGB")
+    return image
+
+
+def _to_rgb_or_rgba(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         image.load()
         return image
@@ -156,9 +169,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             np.asarray(image, dtype=np.float32) / np.float32(256), scale_to_one=False
         )
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return image.convert("RGBA")
     return image.convert("RGB")
 
 

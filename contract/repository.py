@@ -9,6 +9,7 @@ exists is whole, and a reader never meets half of one. The price: config.pbtxt a
 shared by all versions, so a version with another interface is refused and needs another name.
 """
 
+import os
 import re
 import shutil
 import tempfile
@@ -60,8 +61,21 @@ def check_model_name(name: str) -> str:
     return name
 
 
+def check_writable(repository: Path) -> None:
+    """Make the repository if need be, and refuse one that cannot be published to.
+
+    Raises:
+        RepositoryError: No folder can be written there.
+    """
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=repository)).rmdir()
+    except OSError as err:
+        raise RepositoryError(f"cannot write to {repository}: {err.strerror or err}") from err
+
+
 def list_model_dirs(repository: Path) -> list[Path]:
-    """The model folders of a repository, by name; hidden ones are not models.
+    """The model folders of a repository, by name; hidden ones and lost+found are not models.
 
     Raises:
         RepositoryError: The repository is not a folder that can be read.
@@ -70,7 +84,11 @@ def list_model_dirs(repository: Path) -> list[Path]:
         entries = sorted(repository.iterdir())
     except OSError as err:
         raise RepositoryError(f"model repository {repository}: {err.strerror or err}") from err
-    return [path for path in entries if path.is_dir() and not path.name.startswith(".")]
+    return [
+        path
+        for path in entries
+        if path.is_dir() and not path.name.startswith(".") and path.name != "lost+found"
+    ]
 
 
 def list_versions(model_dir: Path) -> list[int]:
@@ -112,6 +130,7 @@ def publish(
     try:
         staging.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server of another uid
         write_model(staging / MODEL_FILE)
+        _flush(staging / MODEL_FILE)  # the rename must not outlive the content
         replace_text(model_dir / LABELS_FILE, "".join(f"{label}\n" for label in labels))
         replace_text(model_dir / CONFIG_FILE, config.to_text())
         return _rename_to_next_version(staging, model_dir)
@@ -139,6 +158,11 @@ def replace_text(path: Path, text: str) -> None:
         staging.write(text)
     Path(staging.name).chmod(0o644)  # as for the version's folder
     Path(staging.name).replace(path)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _rename_to_next_version(staging: Path, model_dir: Path) -> Published:

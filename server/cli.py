@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ def main() -> None:
         for line in str(err).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(getattr(err, "exit_code", 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOptions:
@@ -40,7 +43,9 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
     namespace, rest = parser.parse_known_args(argv)
     if rest:
         known = list(ServerOptions.model_fields)
-        raise OptionsError([unknown_name(arg.lstrip("-").split("=")[0], known) for arg in rest])
+        flags = [arg[2:].partition("=")[0] for arg in rest if arg.startswith("--")]
+        problems = [unknown_name(flag, known) for flag in flags]
+        raise OptionsError(problems or [f"unexpected argument {arg!r}" for arg in rest])
     return build(
         ServerOptions,
         given_flags(namespace, ServerOptions),
@@ -57,6 +62,7 @@ def serve(options: ServerOptions) -> None:
     """
     for flag, port in (("--http_port", options.http_port), ("--grpc_port", options.grpc_port)):
         check_port(flag, port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server's own handler
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kserve").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(

@@ -46,7 +46,7 @@ class Decoder:
         self._pool.shutdown(cancel_futures=True)
 
     async def decode(
-        self, sources: Sequence[Source], size: tuple[int, int], fit: Fit
+        self, sources: Sequence[Source], size: tuple[int, int], fit: Fit, first_index: int = 0
     ) -> list[Picture]:
         """Decode the pictures of one request, in their order.
 
@@ -54,6 +54,7 @@ class Decoder:
             sources: The picture files.
             size: Height and width of the results.
             fit: How a picture of another aspect is brought to that size.
+            first_index: The index of the first of them in the request.
 
         Raises:
             BadPicture: Names the first picture that cannot be used, by its index.
@@ -61,7 +62,7 @@ class Decoder:
         loop = asyncio.get_running_loop()
         jobs = [
             loop.run_in_executor(self._pool, self._decode_one, index, source, size, fit)
-            for index, source in enumerate(sources)
+            for index, source in enumerate(sources, first_index)
         ]
         try:
             return [await job for job in jobs]

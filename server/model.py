@@ -78,9 +78,10 @@ class ServedModel(kserve.Model):
             raise NotReady(self.name, self._reason)
         if not number:
             return self._versions[max(self._versions)]
-        if not number.isdecimal() or int(number) not in self._versions:
-            raise ModelNotFound(self.name, number)
-        return self._versions[int(number)]
+        for known, version in self._versions.items():
+            if str(known) == number:
+                return version
+        raise ModelNotFound(self.name, number[:40])
 
     async def predict(
         self,

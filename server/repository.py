@@ -96,6 +96,9 @@ class Repository(kserve.ModelRepository):
         except LoadError as err:
             logger.warning("cannot serve model=%s reason=%s", model.name, err)
             model.fail(str(err))
+        except Exception as err:  # one model's folder must not keep the others from loading
+            logger.exception("cannot serve model=%s", model.name)
+            model.fail(f"internal error: {err!r}")
         else:
             model.add(version)
 

@@ -1,7 +1,7 @@
 """The server's options: each a flag, and a variable APERTURE_ + upper-case name."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,8 @@ class ServerOptions(Options):
     )
     access_log: bool = Field(default=False, description="log a line for each REST request")
 
+    alternatives: ClassVar[frozenset[str]] = frozenset({"model_repository", "model_dir"})
+
     @model_validator(mode="after")
     def _one_source(self) -> "ServerOptions":
         if (self.model_repository is None) == (self.model_dir is None):
@@ -68,4 +70,6 @@ class ServerOptions(Options):
             )
         if self.model_name is not None and self.model_dir is None:
             raise ValueError("--model_name names the model of --model_dir, which is not given")
+        if self.http_port == self.grpc_port:
+            raise ValueError(f"--http_port and --grpc_port are both {self.http_port}")
         return self

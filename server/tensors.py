@@ -5,7 +5,7 @@ extension (little endian; a BYTES element is a 4-byte length and its bytes).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.model_config import Json
+from server.decoder import Source
 from server.errors import RequestError
 
 NUMPY_OF_DATATYPE: Final[Mapping[str, np.dtype[np.generic]]] = {
@@ -32,18 +33,19 @@ NUMPY_OF_DATATYPE: Final[Mapping[str, np.dtype[np.generic]]] = {
 DATATYPE_OF_NUMPY: Final = {dtype: name for name, dtype in NUMPY_OF_DATATYPE.items()}
 BYTES: Final = "BYTES"
 
-_KINDS_OF: Final = {"b": "b", "u": "u", "i": "iu", "f": "iuf"}
+_KINDS_OF: Final = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
+_PART_NUMBERS: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of a request: numbers in `array`, or, for BYTES, elements in `elements`."""
+    """A tensor of a request: numbers in `array`, or, for BYTES, picture files in `elements`."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     array: NDArray[np.generic] | None = None
-    elements: tuple[bytes, ...] = ()
+    elements: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ def tensor_from_raw(name: str, datatype: str, shape: Sequence[int], raw: memoryv
             f"input '{name}': {len(raw)} bytes of binary data; "
             f"shape {list(dims)} of {datatype} is {expected} bytes"
         )
-    return Tensor(name, datatype, dims, np.frombuffer(raw, dtype).reshape(dims))
+    try:
+        return Tensor(name, datatype, dims, np.frombuffer(raw, dtype).reshape(dims))
+    except (ValueError, OverflowError) as err:  # an axis beyond what numpy can address
+        raise RequestError(f"input '{name}': shape {list(dims)} cannot be used: {err}") from err
 
 
 def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: object) -> Tensor:
@@ -103,22 +108,16 @@ def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: objec
     dims = _check_shape(name, shape)
     dtype = _dtype(name, datatype)
     try:
-        values = np.asarray(data)
-        if values.size and values.dtype.kind not in _KINDS_OF[dtype.kind] + (
-            "i" if dtype.kind == "u" else ""
-        ):
-            raise TypeError(f"values of kind {values.dtype}")  # noqa: TRY301  # one place to word it
-        if dtype.kind in "ui" and values.size:
-            _check_range(values, np.iinfo(dtype))
-        array = values.astype(dtype).reshape(dims)
+        parts = [_numbers(part, dtype) for part in _parts(data)]
+        flat: NDArray[np.generic] = np.concatenate(parts) if parts else np.zeros(0, dtype)
+        return Tensor(name, datatype, dims, flat.reshape(dims))
     except (TypeError, ValueError, OverflowError) as err:
         raise RequestError(
             f"input '{name}': data do not make a {datatype} tensor of shape {list(dims)}: {err}"
         ) from err
-    return Tensor(name, datatype, dims, array)
 
 
-def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> Tensor:
+def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[Source]) -> Tensor:
     """A BYTES tensor from its elements.
 
     Raises:
@@ -197,6 +196,30 @@ def _check_shape(name: str, shape: Sequence[Any]) -> tuple[int, ...]:
     if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0 for dim in shape):
         raise RequestError(f"input '{name}': shape {list(shape)}; expected a list of sizes >= 0")
     return tuple(shape)
+
+
+def _parts(data: object) -> Iterator[object]:
+    """Nested lists in parts small enough that numpy does not hold the interpreter for long."""
+    if not isinstance(data, list):
+        yield data
+    elif any(isinstance(item, list) and item and isinstance(item[0], list) for item in data[:1]):
+        for item in data:
+            yield from _parts(item)
+    else:
+        width = len(data[0]) if data and isinstance(data[0], list) else 1
+        step = max(1, _PART_NUMBERS // max(1, width))
+        for start in range(0, len(data), step):
+            yield data[start : start + step]
+
+
+def _numbers(part: object, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """One part as a flat array of `dtype`; refuses values that are not of it."""
+    values = np.asarray(part)
+    if values.size and values.dtype.kind not in _KINDS_OF[dtype.kind]:
+        raise TypeError(f"values of kind {values.dtype}")
+    if dtype.kind in "ui" and values.size:
+        _check_range(values, np.iinfo(dtype))
+    return values.astype(dtype).reshape(-1)
 
 
 def _check_range(values: NDArray[Any], info: np.iinfo[Any]) -> None:

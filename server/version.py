@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from contract.errors import ContractError
 from contract.labels import read_labels
 from contract.model_config import MODEL_FILE, ModelConfig, TensorSpec
-from contract.pictures import Picture
+from contract.pictures import Picture, without_pixels
 from server.batcher import Batcher, Row
 from server.decoder import Decoder, Source
 from server.errors import LoadError, RequestError
@@ -35,6 +36,8 @@ from server.tensors import (
 )
 
 logger = logging.getLogger(__name__)
+
+PART_PICTURES: Final = 256
 
 _ONNX_TYPES = {
     "tensor(uint8)": "UINT8",
@@ -79,6 +82,7 @@ class Version:
         self.labels = labels
         self.task: Task = TASKS[config.task](config, labels)
         self._session = session
+        self._part = min(PART_PICTURES, engine.max_queue_size)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"infer-{config.name}")
         self._batcher = Batcher(
             self._run, self._executor, config.max_batch_size, engine.max_queue_size
@@ -145,7 +149,12 @@ class Version:
             QueueFull: Too many pictures wait already.
         """
         asked = self._check_outputs(request.outputs)
-        rows = await self._batcher.submit(await self._rows(decoder, request.inputs))
+        if len(request.inputs) == 1 and request.inputs[0].datatype == BYTES:
+            check_picture_tensor(request.inputs[0], self.config.inputs[0])
+            looked = await self._look_at(decoder, request.inputs[0].elements)
+            rows = [row for row, _ in looked]
+        else:
+            rows = await self._submit(split_tensors(request.inputs, self.config))
         return {output.name: self._gather(rows, output) for output in asked}
 
     def _run(self, inputs: Row) -> Row:
@@ -155,22 +164,33 @@ class Version:
     async def _look_at(
         self, decoder: Decoder, sources: Sequence[Source]
     ) -> list[tuple[Row, Picture]]:
-        """The outputs for each picture, beside the picture."""
-        pictures = await decoder.decode(sources, self.task.picture_size, self.task.fit)
-        outputs = await self._batcher.submit([self.task.prepare(one) for one in pictures])
-        return list(zip(outputs, pictures, strict=True))
+        """The outputs for each picture, beside the picture's sizes.
 
-    async def _rows(self, decoder: Decoder, tensors: Sequence[Tensor]) -> list[Row]:
-        if len(tensors) == 1 and tensors[0].datatype == BYTES:
-            check_picture_tensor(tensors[0], self.config.inputs[0])
+        A long request is decoded and run in parts, so that it takes the memory of one part and
+        leaves the queue room for others.
+        """
+        seen: list[tuple[Row, Picture]] = []
+        for start in range(0, len(sources), self._part):
+            part = sources[start : start + self._part]
             size, fit = self.task.picture_size, self.task.fit
-            pictures = await decoder.decode(tensors[0].elements, size, fit)
-            return [self.task.prepare(picture) for picture in pictures]
-        return split_tensors(tensors, self.config)
+            pictures = await decoder.decode(part, size, fit, first_index=start)
+            outputs = await self._batcher.submit([self.task.prepare(one) for one in pictures])
+            seen += zip(outputs, (without_pixels(one) for one in pictures), strict=True)
+        return seen
+
+    async def _submit(self, rows: Sequence[Row]) -> list[Row]:
+        outputs: list[Row] = []
+        for start in range(0, len(rows), self._part):
+            outputs += await self._batcher.submit(rows[start : start + self._part])
+        return outputs
 
     def _check_outputs(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:
         known = [spec.name for spec in self.config.outputs]
         for output in asked:
+            if output.classes < 0:
+                raise RequestError(
+                    f"output '{output.name}': classification is {output.classes}; expected 0 or more"
+                )
             if output.name not in known:
                 raise RequestError(
                     f"unexpected inference output '{output.name}' for model '{self.config.name}'; "
@@ -197,6 +217,7 @@ def load_version(model_dir: Path, number: int, config: ModelConfig, engine: Engi
         raise LoadError(
             f"{model_dir}: max_batch_size is {config.max_batch_size}; expected 1 or more"
         )
+    _check_picture_input(model_dir, config)
     choice = choose(detect_machine(), engine.provider, engine.precision)
     path = model_dir / str(number) / MODEL_FILE
     session = open_session(path, choice, engine.threads)
@@ -296,6 +317,16 @@ def _fits(shape: Sequence[int | str | None], dims: Sequence[int]) -> bool:
         dim == -1 or not isinstance(size, int) or size == dim
         for size, dim in zip(shape[1:], dims, strict=True)
     )
+
+
+def _check_picture_input(model_dir: Path, config: ModelConfig) -> None:
+    if not config.outputs:
+        raise LoadError(f"{model_dir}: config.pbtxt describes no output")
+    if not config.inputs or config.inputs[0].datatype != "UINT8":
+        raise LoadError(f"{model_dir}: the first input of config.pbtxt is not a UINT8 picture")
+    dims = config.inputs[0].dims
+    if len(dims) != 3 or min(dims) < 1 or dims[2] != 3:
+        raise LoadError(f"{model_dir}: the picture's dims are {list(dims)}; expected [H, W, 3]")
 
 
 def _read_labels(model_dir: Path, config: ModelConfig) -> tuple[str, ...]:

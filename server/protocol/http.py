@@ -47,7 +47,9 @@ async def on_server_error(request: Request, err: Exception) -> Response:
 async def on_http_exception(_request: Request, err: Exception) -> Response:
     """Answer an unknown path or method."""
     assert isinstance(err, HTTPException)  # noqa: S101  # registered for this type alone
-    return json_response({"error": err.detail}, HTTPStatus(err.status_code))
+    response = json_response({"error": err.detail}, HTTPStatus(err.status_code))
+    response.headers.update(err.headers or {})
+    return response
 
 
 async def on_disconnect(request: Request, _err: Exception) -> Response:

@@ -7,6 +7,7 @@ NHN Cloud's AI EasyMaker algorithm guide, "Create Endpoint and Request Inference
 from collections.abc import Sequence
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -70,6 +71,8 @@ class V1:
 
     async def model(self, request: Request) -> Response:
         """Whether a model is ready; 503 with the reason if it is not."""
+        if request.path_params["name"].endswith(":predict"):  # this route's pattern takes it too
+            raise HTTPException(405, headers={"Allow": "POST"})
         model = self._repository.find(request.path_params["name"])
         if not model.serving:
             raise NotReady(model.name, model.reason)

@@ -54,6 +54,9 @@ def test_flags_win_over_later_layers_and_defaults() -> None:
         ({"mode": "c"}, "mode: got 'c', expected a|b"),
         ({"keep": "perhaps"}, "keep: got 'perhaps', expected bool"),
         ({"inputsize": 3}, "inputsize: unknown option; did you mean input_size?"),
+        ({"data": ""}, "data: got '', expected path"),
+        ({"input_size": True}, "input_size: got True, expected int in [4, inf)"),
+        ({"sz": 3}, "sz: unknown option; did you mean input_size?"),
         ({"zzzz": 3}, "zzzz: unknown option; known are input_size, rate, data, mode, keep, name"),
     ],
 )
@@ -80,3 +83,14 @@ def test_options_are_described_from_the_model_itself() -> None:
     row = describe(Sample)[0]
     assert (row.name, row.type, row.default, row.range) == ("input_size", "int", "28", "[4, inf)")
     assert [row.default for row in describe(Sample)] == ["28", "0.1", "", "a", "false", ""]
+
+
+class Either(Options):
+    alternatives = frozenset({"left", "right"})
+    left: str | None = Field(None, description="one")
+    right: str | None = Field(None, description="the other")
+
+
+def test_a_flag_wins_over_the_variable_of_its_alternative() -> None:
+    options = build(Either, {"left": "flag"}, {"right": "variable", "left": "variable"})
+    assert (options.left, options.right) == ("flag", None)

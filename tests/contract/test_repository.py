@@ -5,7 +5,13 @@ import pytest
 
 from contract.errors import ConfigError, RepositoryError
 from contract.labels import read_labels
-from contract.repository import check_model_name, list_model_dirs, list_versions, publish
+from contract.repository import (
+    check_model_name,
+    check_writable,
+    list_model_dirs,
+    list_versions,
+    publish,
+)
 from tests.tiny_models import LABELS, colour_config, publish_colour_model, write_colour_model
 
 
@@ -62,7 +68,7 @@ def test_names_that_are_not_safe_in_a_path_or_url_are_refused(name: str) -> None
         check_model_name(name)
 
 
-@pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", ""], ["a\nb"], ["a\u2028b"]])
+@pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", ""], ["a\nb"], ["a\u2028b"], ["a\udcff"]])
 def test_labels_that_a_file_of_lines_cannot_hold_are_refused(
     tmp_path: Path, labels: list[str]
 ) -> None:
@@ -86,3 +92,11 @@ def test_only_whole_numbers_without_leading_zeros_are_versions(tmp_path: Path) -
         (tmp_path / name).mkdir()
     (tmp_path / "7").touch()
     assert list_versions(tmp_path) == [1, 2, 10]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "repository")
+    assert list((tmp_path / "new" / "repository").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(RepositoryError, match="cannot write to"):
+        check_writable(tmp_path / "file" / "repository")

@@ -81,7 +81,20 @@ def test_a_body_over_the_limit_is_413(http: httpx.Client) -> None:
         ({"inputs": [tensor(name="picture")]}, "unexpected inference input 'picture'"),
         ({"inputs": [tensor(datatype="FP32", shape=[1], data=[1.0])]}, "data-type is 'FP32'"),
         ({"inputs": [tensor(datatype="UINT8", shape=[1], data=[1])]}, "unexpected shape"),
-        ({"inputs": [tensor(data=["%"])]}, "BYTES element 0 must be a picture file"),
+        ({"inputs": [tensor(data=["%"])]}, "instance 0: data is not base64"),
+        ({"inputs": [tensor(data=[None])]}, "BYTES element 0 must be a picture file"),
+        (
+            {
+                "inputs": [
+                    tensor(
+                        datatype="UINT8",
+                        shape=[0, 2**62, 4],
+                        parameters={"binary_data_size": 0},
+                    )
+                ]
+            },
+            "input 'image'",
+        ),
         ({"inputs": [tensor(shape=[2])]}, "1 elements; shape [2] has 2"),
         ({"inputs": [tensor(shape=[0], data=[])]}, "N > 0"),
         ({"inputs": [tensor()], "outputs": [{"name": "x"}]}, "unexpected inference output 'x'"),
@@ -96,7 +109,7 @@ def test_v2_body(http: httpx.Client, body: object, message: str) -> None:
     assert message in response.json()["error"]
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "99999"])
+@pytest.mark.parametrize("length", ["-1", "x", "99999", "9" * 5000])
 def test_v2_header_length_must_lie_in_the_body(http: httpx.Client, length: str) -> None:
     headers = {"Inference-Header-Content-Length": length}
     response = http.post(INFER, content=json.dumps({"inputs": [tensor()]}), headers=headers)
@@ -115,7 +128,8 @@ def test_v2_header_length_must_lie_in_the_body(http: httpx.Client, length: str) 
         ("GET", "/v2/models/nope/ready", 404),
         ("GET", "/v2/models/nope/config", 404),
         ("GET", "/nowhere", 404),
-        ("GET", PREDICT, 404),
+        ("GET", PREDICT, 405),
+        ("GET", f"/v2/models/colour/versions/{'9' * 5000}", 404),
         ("PUT", "/v1/models", 405),
         ("DELETE", INFER, 405),
     ],

@@ -24,6 +24,9 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
     publish_colour_model(repository, "good")
     (publish_colour_model(repository, "broken").version_dir / "model.onnx").write_bytes(b"no model")
     (repository / "empty").mkdir()
+    (repository / "lost+found").mkdir()
+    bare = publish_colour_model(repository, "bare").model_dir / "config.pbtxt"
+    bare.write_text(bare.read_text().partition("output {")[0])
     server = start_server(tmp_path / "log", "--model_repository", str(repository))
     try:
         wait_for(server, "/v2/models/good/ready")
@@ -39,11 +42,13 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
         assert rows["broken"]["state"] == rows["empty"]["state"] == "UNAVAILABLE"
         assert "onnxruntime cannot load it" in rows["broken"]["reason"]
         assert "config.pbtxt: cannot be read" in rows["empty"]["reason"]
+        assert rows["bare"]["state"] == "UNAVAILABLE"
+        assert "lost+found" not in rows
         only_ready = httpx.post(server.url + "/v2/repository/index", json={"ready": True}).json()
         assert [row["name"] for row in only_ready] == ["good"]
         refused = httpx.post(server.url + "/inference", json=body)
         assert refused.status_code == 400
-        assert "broken, empty, good" in refused.json()["error"]
+        assert "bare, broken, empty, good" in refused.json()["error"]
     finally:
         assert server.stop() == 0
     assert "cannot serve model=broken" in server.log.read_text()
@@ -61,6 +66,8 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
         (("config.pbtxt", "max_batch_size: 8", "max_batch_size: 0"), "expected 1 or more"),
         (("config.pbtxt", "max_batch_size", "max_bat_size"), "is not a Triton model configuration"),
         (("labels.txt", "green\n", ""), "2 labels for 3 classes"),
+        (("config.pbtxt", "TYPE_UINT8", "TYPE_FP32"), "the first input of config.pbtxt is not"),
+        (("config.pbtxt", "  dims: 8\n  dims: 8\n", "  dims: 8\n"), "expected [H, W, 3]"),
         (("labels.txt", "green", "red"), "more than once"),
     ],
 )

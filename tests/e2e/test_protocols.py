@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.live_server import LiveServer
+from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, china_jpeg, encode, instances, noise, noise_png
-from tests.tiny_models import LABELS, colour_scores
+from tests.tiny_models import LABELS, colour_scores, publish_colour_model
 
 TOLERANCE = 1e-5
 
@@ -157,6 +157,24 @@ def test_a_long_request_is_answered_in_its_order(http: httpx.Client) -> None:
     )
     scores = [by_label(answer) for answer in response.json()["predictions"]]
     np.testing.assert_allclose(scores, expected_scores(100), atol=TOLERANCE)
+
+
+def test_a_request_may_hold_more_pictures_than_the_queue(tmp_path: Path) -> None:
+    publish_colour_model(tmp_path / "repository", "m")
+    flags = ["--model_repository", str(tmp_path / "repository"), "--max_queue_size", "7"]
+    body = instances(*[noise_png(seed % 10) for seed in range(600)])
+    pixels = np.stack([noise(seed % 10) for seed in range(600)])
+    tensor = {"name": "image", "shape": [600, 8, 8, 3], "datatype": "UINT8"}
+    with (
+        live_server(tmp_path / "log", *flags, "--precision", "fp32") as own,
+        own.client() as client,
+    ):
+        answers = client.post("/v1/models/m:predict", json=body).json()["predictions"]
+        request = {"inputs": [tensor | {"data": pixels.reshape(-1).tolist()}]}
+        (output,) = client.post("/v2/models/m/infer", json=request).json()["outputs"]
+    scores = [by_label(answer) for answer in answers]
+    np.testing.assert_allclose(scores, colour_scores(pixels), atol=TOLERANCE)
+    np.testing.assert_allclose(np.reshape(output["data"], (600, 3)), scores, atol=TOLERANCE)
 
 
 def test_metadata_config_and_index(http: httpx.Client) -> None:

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.errors import OptionsError
+from server.cli import parse_options
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "give either --model_repository DIR, or --model_dir DIR"),
+        (["--model_dir", "a", "--model_repository", "b"], "give either --model_repository DIR"),
+        (["--model_repository", "a", "--model_name", "n"], "--model_dir, which is not given"),
+        (["--model_repository", "a", "--http_port", "0"], "http_port: got '0', expected int in"),
+        (["--model_repository", "a", "--htp_port", "9"], "htp_port: unknown option; did you mean"),
+        (["--model_repository", "a", "stray"], "unexpected argument 'stray'"),
+        (
+            ["--model_repository", "a", "--http_port", "9", "--grpc_port", "9"],
+            "--http_port and --grpc_port are both 9",
+        ),
+    ],
+)
+def test_bad_options_are_one_line_each(argv: list[str], message: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        parse_options(argv, {})
+    (problem,) = caught.value.problems
+    assert message in problem
+
+
+def test_variables_give_what_flags_do_not() -> None:
+    environ = {"APERTURE_MODEL_REPOSITORY": "r", "APERTURE_HTTP_PORT": "9", "APERTURE_PORT": "tcp"}
+    options = parse_options(["--http_port", "10"], environ)
+    assert (options.model_repository, options.http_port) == (Path("r"), 10)
+    options = parse_options(["--model_dir", "m"], environ)
+    assert (options.model_repository, options.model_dir) == (None, Path("m"))
+
+
+def serve(*flags: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "server.cli", *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_missing_folder_ends_with_one_line(tmp_path: Path) -> None:
+    done = serve("--model_repository", str(tmp_path / "absent"))
+    assert done.returncode == 1
+    assert f"error: {tmp_path / 'absent'} is not a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_options_end_with_2() -> None:
+    done = serve("--model_repository", "a", "--threads", "-1")
+    assert done.returncode == 2
+    assert done.stderr == "error: threads: got '-1', expected int in [0, inf)\n"
