@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+# Xavier's for layers of 256 inputs and outputs, which the originals start with; transformers'
+# default of 0.01 is for weights that are loaded.
+_WEIGHT_STD: Final = 0.06
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -45,6 +49,7 @@ def _rt_detr(depths: Sequence[int], *, basic: bool = False, **more: Any) -> dict
         "encoder_in_channels": widths[1:],
         "hidden_expansion": 0.5 if basic else 1.0,
         "freeze_backbone_batch_norms": False,
+        "initializer_range": _WEIGHT_STD,
         **more,
     }
 
@@ -75,6 +80,7 @@ def _dfine(backbone: Mapping[str, Any], **more: object) -> dict[str, Any]:
         "encoder_in_channels": backbone["stage_out_channels"][1:],
         "decoder_n_points": [3, 6, 3],
         "freeze_backbone_batch_norms": False,
+        "initializer_range": _WEIGHT_STD,
         **more,
     }
 

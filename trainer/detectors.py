@@ -5,64 +5,22 @@ labels and returns a loss, logits[B, Q, K] and pred_boxes[B, Q, 4], centre, widt
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    DetrForObjectDetection,
-    DFineForObjectDetection,
-    PreTrainedConfig,
-    PreTrainedModel,
-    RTDetrForObjectDetection,
-    RTDetrV2ForObjectDetection,
-)
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.models.detr.modeling_detr import DetrFrozenBatchNorm2d
 
 from contract.errors import OptionsError
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.errors import CheckpointError, WeightsUnavailable
+from trainer.padded_detectors import CLASSES, PaddedDetrForObjectDetection
 
 logger = logging.getLogger(__name__)
-
-
-class PaddedDetrForObjectDetection(DetrForObjectDetection):
-    """DETR whose labels' boxes are parts of the padded square, as those of the other detectors.
-
-    Its position embedding counts the picture's own pixels, so what it can learn are parts of the
-    picture; that is also what the published weights answer. transformers finds the loss by the end
-    of the class's name.
-    """
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        pixel_mask: Tensor | None = None,
-        labels: list[dict[str, Tensor]] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """As DETR's own, but for the frame of the labels' boxes."""
-        if labels is not None and pixel_mask is not None:
-            content = torch.stack([pixel_mask.any(1).sum(1), pixel_mask.any(2).sum(1)], dim=1)
-            scale = pixel_mask.shape[-1] / content.repeat(1, 2).to(pixel_values.dtype)
-            labels = [
-                {**label, "boxes": label["boxes"] * part}
-                for label, part in zip(labels, scale, strict=True)
-            ]
-        return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
-
-
-CLASSES: Final[Mapping[str, type[PreTrainedModel]]] = {
-    "detr": PaddedDetrForObjectDetection,
-    "rt_detr": RTDetrForObjectDetection,
-    "rt_detr_v2": RTDetrV2ForObjectDetection,
-    "d_fine": DFineForObjectDetection,
-}
 
 
 def build_detector(wanted: DetectionHyperparameters, labels: Sequence[str]) -> PreTrainedModel:
@@ -80,6 +38,7 @@ def build_detector(wanted: DetectionHyperparameters, labels: Sequence[str]) -> P
     model = CLASSES[config.model_type](config)
     _thaw(model)
     _train_norms(model)
+    _reset_norms(model)
     return model
 
 
@@ -169,3 +128,14 @@ def _train_norms(model: nn.Module) -> None:
             setattr(model, name, nn.BatchNorm2d(child.weight.numel()))
         else:
             _train_norms(child)
+
+
+def _reset_norms(model: nn.Module) -> None:
+    """Let batch norms start as identities, as torch has them.
+
+    transformers 5.23 draws the scales of RT-DETR's from N(0, 0.01), with which next to nothing of
+    a picture reaches the decoder.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()

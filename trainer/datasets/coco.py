@@ -139,8 +139,9 @@ def read_coco(data: Path) -> Dataset:
     splits = _load_all(data, {split: path for split, path in files.items() if path is not None})
     train = splits[TRAIN]
     labels = tuple(entry.name for entry in sorted(train.content.categories, key=lambda c: c.id))
+    dataset = _dataset(data, splits, labels, known_by="train")
     check_labels(train.path, labels)
-    return _dataset(data, splits, labels, known_by="train")
+    return dataset
 
 
 def read_coco_split(data: Path, split: str, labels: Sequence[str]) -> Dataset:

@@ -18,6 +18,7 @@ from contract.pictures import Fit, Picture
 from trainer.box_drawing import draw_boxes
 from trainer.datasets.coco import objects_of, read_coco, read_coco_split
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
+from trainer.detection_align import align_detections
 from trainer.detection_batch import eval_batch, train_batch
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detection_metric import BOXES, LABELS, SCORES, CocoMetric
@@ -127,9 +128,9 @@ class ObjectDetection:
             found,
         )
 
-    def align(self, ours: Outputs, _reference: Outputs) -> Outputs:
-        """As they are: the order of queries is the model's."""
-        return ours
+    def align(self, ours: Outputs, reference: Outputs) -> Outputs:
+        """In the reference's order, which rounding may change."""
+        return align_detections(ours, reference)
 
     def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
         """The threshold of an answer."""
