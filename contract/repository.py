@@ -62,14 +62,16 @@ def check_model_name(name: str) -> str:
 
 
 def check_writable(repository: Path) -> None:
-    """Make the repository if need be, and refuse one that cannot be published to.
+    """Refuse a repository that cannot be published to; one that does not exist is not made yet.
 
     Raises:
         RepositoryError: No folder can be written there.
     """
     try:
-        repository.mkdir(parents=True, exist_ok=True)
-        Path(tempfile.mkdtemp(prefix=".probe-", dir=repository)).rmdir()
+        folder = next(
+            path for path in (repository, *repository.absolute().parents) if path.exists()
+        )
+        Path(tempfile.mkdtemp(prefix=".probe-", dir=folder)).rmdir()
     except OSError as err:
         raise RepositoryError(f"cannot write to {repository}: {err.strerror or err}") from err
 

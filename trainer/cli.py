@@ -67,6 +67,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _fail(err.problems, err.exit_code, show=is_main)
     except ContractError as err:
         return _fail(str(err).splitlines(), 1, show=is_main)
+    except OSError as err:  # a folder that cannot be written, a disk that is full
+        return _fail([str(err)], 1, show=is_main)
     except KeyboardInterrupt:
         return _fail(["interrupted; the same command goes on"], _INTERRUPTED, show=is_main)
     if is_main and text:

@@ -6,6 +6,7 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── WeightsUnavailable       weights that cannot be had from a hub or a folder
 ├── CheckpointError          a checkpoint that is missing, incomplete or not of this trainer
 ├── RunConflict              an output folder that belongs to another run (exit code 2)
+├── RunBusy                  an output folder that another process is training in
 ├── Diverged                 a training whose weights are no numbers any more
 ├── ExportMismatch           an exported graph that disagrees with the model it came from
 ├── HardwareError            a precision that this machine cannot compute in (exit code 2)
@@ -77,6 +78,16 @@ class RunConflict(TrainerError):
                 for name, (old, new) in differences.items()
             ),
             "give another --output_dir, or --restart to delete that run and train anew",
+        )
+
+
+class RunBusy(TrainerError):
+    """An output folder that another process is training in."""
+
+    def __init__(self, output_dir: Path) -> None:
+        super().__init__(
+            f"{output_dir}: another process is training here; wait for it, or give another "
+            "--output_dir"
         )
 
 

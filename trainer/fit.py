@@ -8,6 +8,7 @@ dataset at every start, which is what tells a resumed run that its data are stil
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
-from contract.repository import Published, check_publishable
+from contract.repository import Published, check_publishable, check_writable
 from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
 from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem
 from trainer.errors import BadImages, CheckpointError, DatasetError
@@ -40,7 +41,9 @@ from trainer.run_record import (
     RunRecord,
     clear_run,
     continue_record,
+    locked,
     new_record,
+    refuse_foreign,
     write_record,
 )
 from trainer.scan import Scan, scan_pictures
@@ -83,28 +86,42 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     task, processes, run_dir = load_task(settings.task), start_processes(), settings.run_dir
-    hardware = choose_hardware(wanted)
-    scan = _scan(task, settings, processes)
+    hardware, dataset = choose_hardware(wanted), task.read(settings.data)
     wanted = task.settle(wanted, hardware)
-    _check_name(task, settings, wanted, scan.dataset.labels)
+    # Whatever can be wrong is found before the long scan, and before a former run is touched.
+    _check_publishable(task, settings, wanted, dataset.labels)
+    make_deterministic()
+    set_seed(wanted.seed)
+    model = task.build_model(wanted, dataset.labels)
+    scan = _scan(task, dataset, settings, processes)
+    with locked(run_dir) if processes.is_main else nullcontext():
+        return _run(
+            settings,
+            model,
+            scan,
+            Job(task, scan.dataset, wanted, hardware, processes, run_dir, settings.event_dir),
+        )
+
+
+def _run(settings: FitSettings, model: PreTrainedModel, scan: Scan, job: Job) -> FitResult | None:
+    task, wanted, processes = job.task, job.wanted, job.processes
     record = _open_run(settings, wanted, scan, processes)
     if record.published is not None:
         done = Published(record.published.model_dir, record.published.version)
         return FitResult(done, None, was_published=True)
-    job = Job(task, scan.dataset, wanted, hardware, processes, run_dir, settings.event_dir)
     origin = Origin(
         task=task.name,
         base_model=wanted.model,
         dataset_sha256=scan.sha256,
         parameters=dict(task.parameters(wanted)),
     )
-    _train(job, origin, record)
+    _train(job, _stamped(model, job, origin), record)
     leave_processes()
     return _finish(job, settings, record) if processes.is_main else None
 
 
-def _scan(task: Task, settings: FitSettings, processes: Processes) -> Scan:
-    scan = scan_pictures(task.read(settings.data), processes)
+def _scan(task: Task, dataset: Dataset, settings: FitSettings, processes: Processes) -> Scan:
+    scan = scan_pictures(dataset, processes)
     if scan.problems:
         _report_bad(scan.problems, settings, processes)
     for warning in scan.dataset.warnings:
@@ -118,7 +135,8 @@ def _report_bad(problems: Sequence[Problem], settings: FitSettings, processes: P
     full_list = settings.run_dir / BAD_IMAGES_FILE
     if processes.is_main:
         settings.run_dir.mkdir(parents=True, exist_ok=True)
-        full_list.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        text = "".join(f"{line}\n" for line in lines)
+        full_list.write_text(text, encoding="utf-8", errors="backslashreplace")
     if not settings.skip_bad_images:
         raise BadImages(lines, full_list)
     logger.warning("event=skipped_bad_images count=%d list=%s", len(lines), full_list)
@@ -139,12 +157,13 @@ def _check_usable(task: Task, dataset: Dataset) -> None:
         raise DatasetError(*faults)
 
 
-def _check_name(
+def _check_publishable(
     task: Task, settings: FitSettings, wanted: Hyperparameters, labels: tuple[str, ...]
 ) -> None:
     """Find out before the training, not after it, that the model could not be published."""
     config = describe_model(task, settings.name, labels, wanted.input_size)
     check_publishable(settings.model_repository, config, labels)
+    check_writable(settings.model_repository)
 
 
 def _open_run(
@@ -152,6 +171,8 @@ def _open_run(
 ) -> RunRecord:
     """Find the run that its folder holds, or a new one, the same in every process."""
     run_dir = settings.run_dir
+    refuse_foreign(run_dir)
+    wait_for_all()
     if settings.restart and processes.is_main:
         clear_run(run_dir, settings.event_dir)
     wait_for_all()
@@ -166,18 +187,14 @@ def _open_run(
     return record
 
 
-def _train(job: Job, origin: Origin, record: RunRecord) -> None:
+def _train(job: Job, model: PreTrainedModel, record: RunRecord) -> None:
     """Train to the last epoch, from the last whole checkpoint if there is one."""
     resume_from = newest_whole(job.run_dir)
     if resume_from is not None:
         if len(epoch_metrics(resume_from)) >= job.wanted.num_train_epochs:
             return
         logger.info("event=resume checkpoint=%s", resume_from)
-    make_deterministic()
-    set_seed(job.wanted.seed)
-    model = _stamped(job.task.build_model(job.wanted, job.dataset.labels), job, origin)
-    if job.processes.is_main:  # not sooner: a run that cannot begin leaves no trace
-        job.run_dir.mkdir(parents=True, exist_ok=True)
+    if job.processes.is_main:
         write_record(job.run_dir, record)
     logger.info(
         "event=train model=%s pictures=%d labels=%d device=%s precision=%s channels_last=%s",

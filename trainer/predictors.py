@@ -1,7 +1,8 @@
 """Picture files -> a model's outputs: from a checkpoint, a published version or an endpoint.
 
-All three see a picture through contract.pictures, the endpoint on its own side, and compute in
-fp32, so that evaluation gives the same metrics whichever way it is asked.
+All three see a picture through contract.pictures, the endpoint on its own side. The first two
+compute in fp32, and so does an endpoint unless its machine serves bf16, which may change the label
+of a picture whose best scores are almost equal.
 """
 
 import base64
@@ -79,10 +80,11 @@ class PublishedPredictor:
         self._task = task
         self._height, self._width, _ = config.inputs[0].dims
         self._names = [spec.name for spec in config.outputs]
-        self._session = onnxruntime.InferenceSession(
-            model_dir / str(version or versions[-1]) / MODEL_FILE,
-            providers=["CPUExecutionProvider"],
-        )
+        path = model_dir / str(version or versions[-1]) / MODEL_FILE
+        try:
+            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as err:  # onnxruntime's errors share no base class below Exception
+            raise RepositoryError(f"{path}: cannot be loaded: {err}") from err
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Run the graph on decoded pictures."""

@@ -4,12 +4,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification
+from transformers import (
+    PreTrainedConfig,
+    PreTrainedModel,
+    ResNetConfig,
+    ResNetForImageClassification,
+)
 from transformers.models.resnet.modeling_resnet import (
     ResNetBasicLayer,
     ResNetBottleNeckLayer,
@@ -106,14 +111,23 @@ def _source_of(wanted: Hyperparameters) -> str:
 
 def _pretrained(source: str, labels: Sequence[str]) -> PreTrainedModel:
     try:
+        found, _ = PreTrainedConfig.get_config_dict(source)
+        if found.get("model_type") != ResNetConfig.model_type:
+            raise WeightsUnavailable(source, f"is a {found.get('model_type')}, not a resnet")
         config = _labelled(ResNetConfig.from_pretrained(source), labels)
-        model: PreTrainedModel = ResNetForImageClassification.from_pretrained(
+        # A model and a report with this option, which transformers' types do not know.
+        loaded: Any = ResNetForImageClassification.from_pretrained(
             source,
             config=config,
             ignore_mismatched_sizes=True,  # the head of another label set starts anew
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, SafetensorError) as err:
         raise WeightsUnavailable(source, str(err)) from err
+    model: PreTrainedModel = loaded[0]
+    missing: list[str] = sorted(loaded[1]["missing_keys"])
+    if lacking := [key for key in missing if not key.startswith("classifier")]:
+        raise WeightsUnavailable(source, f"lacks {len(lacking)} weights, {lacking[0]} among them")
     return model
 
 

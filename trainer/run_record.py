@@ -4,7 +4,10 @@ The same command finds its run again by it: it resumes a broken run, and does no
 run has been published. Another command, or another dataset, is told apart and refused.
 """
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
-from trainer.errors import CheckpointError, RunConflict
+from trainer.errors import CheckpointError, RunBusy, RunConflict
 from trainer.hyperparameters import Hyperparameters
 from trainer.report import METRICS_FILE
 from trainer.settings import FitSettings
 
 RUN_FILE: Final = "run.json"
+LOCK_FILE: Final = ".lock"
 
 _WITHOUT_INFLUENCE: Final = {"dataloader_num_workers"}
 
@@ -43,6 +47,34 @@ class RunRecord(BaseModel):
 
     identity: dict[str, str]
     published: PublishedVersion | None = None
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Keep the run's folder to this process; the system gives it free when the process ends.
+
+    Raises:
+        RunBusy: Another process holds it.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise RunBusy(run_dir) from err
+        yield
+
+
+def refuse_foreign(run_dir: Path) -> None:
+    """Refuse a folder with checkpoints of another program, which would be taken for our own.
+
+    Raises:
+        CheckpointError: There are checkpoint-N folders, but no record of a run.
+    """
+    if checkpoint_folders(run_dir) and not (run_dir / RUN_FILE).is_file():
+        raise CheckpointError(
+            run_dir, f"holds checkpoint-N folders, but no {RUN_FILE}; give another --output_dir"
+        )
 
 
 def new_record(

@@ -1,13 +1,24 @@
 """What each command of `aperture-train` is told besides hyperparameters. Imports nothing heavy."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from contract.errors import RepositoryError
 from contract.options import Options
+from contract.repository import check_model_name
 from trainer.tasks import TaskName
 
+
+def _checked_name(name: str) -> str:
+    try:
+        return check_model_name(name)
+    except RepositoryError as err:
+        raise ValueError(str(err)) from err
+
+
+ModelName = Annotated[str, AfterValidator(_checked_name)]
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -17,7 +28,7 @@ class FitSettings(Options):
     task: TaskName = Field(description="What the model does")
     data: Path = Field(description="Dataset folder with train/, validation/ and perhaps test/")
     model_repository: Path = Field(description="Where the finished model is published")
-    name: str = Field(description="Name of the published model")
+    name: ModelName = Field(description="Name of the published model")
     output_dir: Path | None = Field(
         default=None, description="Checkpoints, logs and metrics of the run; runs/NAME if not given"
     )
@@ -28,7 +39,8 @@ class FitSettings(Options):
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
     restart: bool = Field(
-        default=False, description="Delete what the output folder holds and train anew"
+        default=False,
+        description="Delete the former run's checkpoints, metrics and logs, and train anew",
     )
 
     @property
@@ -47,11 +59,13 @@ class ExportSettings(Options):
 
     checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
     model_repository: Path = Field(description="Where the model is published")
-    name: str = Field(description="Name of the published model")
+    name: ModelName = Field(description="Name of the published model")
 
 
 class EvaluateSettings(Options):
     """Options of `aperture-train evaluate`."""
+
+    alternatives: ClassVar[frozenset[str]] = frozenset({"checkpoint", "model_repository", "url"})
 
     task: TaskName = Field(default="image-classification", description="What the model does")
     data: Path = Field(description="Dataset folder")

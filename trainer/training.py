@@ -65,15 +65,17 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
     trainer = _EpochTrainer(job, model)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(_Progress())
+    progress = _Progress()
+    trainer.add_callback(progress)
     trainer.add_callback(_EpochEnd())
     if job.processes.is_main:
         purge = steps_of(resume_from) + 1 if resume_from is not None else None
         writer = SummaryWriter(str(job.event_dir), purge_step=purge)
         trainer.add_callback(TensorBoardCallback(writer))
-    trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
-        raise Diverged(job.wanted.learning_rate)
+    try:
+        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    finally:
+        progress.close()
 
 
 def rate_factor(step: int, warmup: int, total: int, power: float) -> float:
@@ -220,16 +222,33 @@ class _EpochEnd(TrainerCallback):
         control.should_log = True
 
     def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **_: object,
     ) -> None:
-        """Write the manifest once every process has written its part."""
+        """Write the manifest once every process has written its part of a usable model.
+
+        Raises:
+            Diverged: A weight is no longer finite.
+        """
         wait_for_all()
+        assert model is not None  # noqa: S101 - the Trainer gives it to every callback
+        if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+            raise Diverged(float(args.learning_rate))
         if state.is_world_process_zero:
             write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 
 class _Progress(ProgressCallback):
     """Transformers' progress bar, with log lines as key=value on stderr."""
+
+    def close(self) -> None:
+        """End the bar's line, so that what is printed next begins one."""
+        if self.training_bar is not None:
+            self.training_bar.close()
 
     def on_log(
         self,

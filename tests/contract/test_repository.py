@@ -96,7 +96,7 @@ def test_only_whole_numbers_without_leading_zeros_are_versions(tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     check_writable(tmp_path / "new" / "repository")
-    assert list((tmp_path / "new" / "repository").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(RepositoryError, match="cannot write to"):
         check_writable(tmp_path / "file" / "repository")

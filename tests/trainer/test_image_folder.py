@@ -85,5 +85,5 @@ def test_name_that_serves_another_interface_is_refused_before_training(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repository = data.parent / "repository"
-    assert aperture_train(*fit_flags(data, repository, "../digits")) == 1
+    assert aperture_train(*fit_flags(data, repository, "../digits")) == 2
     assert "model name '../digits'" in problems(capsys.readouterr().err)[0]
