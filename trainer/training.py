@@ -247,8 +247,9 @@ class _Progress(ProgressCallback):
 
     def close(self) -> None:
         """End the bar's line, so that what is printed next begins one."""
-        if self.training_bar is not None:
-            self.training_bar.close()
+        bar: tqdm[Any] | None = getattr(self, "training_bar", None)  # transformers types it None
+        if bar is not None:
+            bar.close()
 
     def on_log(
         self,

@@ -194,12 +194,15 @@ def test_metadata_config_and_index(http: httpx.Client) -> None:
     assert "python_info" in http.get("/metrics").text
 
 
-@pytest.mark.parametrize("program", ["ask_v1", "ask_v2_rest", "ask_v2_grpc"])
+@pytest.mark.parametrize("program", ["ask_v1", "ask_v2_rest", "ask_v2_grpc", "ask_easymaker"])
 def test_the_examples_print_labels_best_first(
     server: LiveServer, png_files: list[Path], program: str
 ) -> None:
     address = {"ask_v1": server.url, "ask_v2_rest": f"127.0.0.1:{server.http_port}"}
+    address["ask_easymaker"] = server.url
     arguments = [address.get(program, f"127.0.0.1:{server.grpc_port}"), "colour", str(png_files[3])]
+    if program == "ask_easymaker":
+        arguments[1:] = arguments[:0:-1]
     command = [sys.executable, "-W", "ignore", f"examples/{program}.py", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

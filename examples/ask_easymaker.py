@@ -1,0 +1,18 @@
+"""Ask over EasyMaker's inference API, with Python alone.
+
+python examples/ask_easymaker.py http://localhost:8080 PICTURE [MODEL]
+"""
+
+import base64
+import json
+import sys
+import urllib.request
+from pathlib import Path
+
+url, picture, *model = sys.argv[1:]
+body = {"instances": [{"data": base64.b64encode(Path(picture).read_bytes()).decode()}]}
+query = f"?model={model[0]}" if model else ""
+request = urllib.request.Request(f"{url}/inference{query}", json.dumps(body).encode())
+with urllib.request.urlopen(request) as response:
+    for entry in json.load(response):
+        print(f"{entry['score']:f}  {entry['label']}")
