@@ -15,6 +15,7 @@ from contract.repository import replace_text
 from trainer.tasks.task import Metrics
 
 METRICS_FILE: Final = "metrics.json"
+CLASS_SEPARATOR: Final = "/"  # in the name of a class's own metric, as per_category_iou/road
 
 _TRAINER_STATE: Final = "trainer_state.json"
 _TIMINGS: Final = ("runtime", "samples_per_second", "steps_per_second")
@@ -37,11 +38,12 @@ class FinalMetrics(BaseModel):
 
     @property
     def by_name(self) -> dict[str, float]:
-        """The splits' metrics as `validation_accuracy` and the like."""
+        """The splits' metrics as `validation_accuracy` and the like, without those of one class."""
         return {
             f"{split}_{name}": value
             for split, metrics in self.splits.items()
             for name, value in metrics.items()
+            if CLASS_SEPARATOR not in name
         }
 
 
@@ -92,7 +94,8 @@ def write_pictures(folder: Path, pictures: Sequence[NDArray[np.uint8]], step: in
 
 
 def table(rows: Mapping[str, Metrics]) -> str:
-    """A table with one row for each split, to four decimals."""
-    names: Sequence[str] = list(next(iter(rows.values()), {}))
+    """A table with one row for each split, to four decimals, without the metrics of one class."""
+    first: Metrics = next(iter(rows.values()), {})
+    names = [name for name in first if CLASS_SEPARATOR not in name]
     cells = [[row, *(metrics[name] for name in names)] for row, metrics in rows.items()]
     return tabulate(cells, headers=["split", *names], floatfmt=".4f", tablefmt="github")
