@@ -50,6 +50,7 @@ def _rt_detr(depths: Sequence[int], *, basic: bool = False, **more: Any) -> dict
         "hidden_expansion": 0.5 if basic else 1.0,
         "freeze_backbone_batch_norms": False,
         "initializer_range": _WEIGHT_STD,
+        "initializer_bias_prior_prob": 0.01,  # most queries show nothing, however few the labels
         **more,
     }
 
@@ -81,6 +82,7 @@ def _dfine(backbone: Mapping[str, Any], **more: object) -> dict[str, Any]:
         "decoder_n_points": [3, 6, 3],
         "freeze_backbone_batch_norms": False,
         "initializer_range": _WEIGHT_STD,
+        "initializer_bias_prior_prob": 0.01,  # most queries show nothing, however few the labels
         **more,
     }
 

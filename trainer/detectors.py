@@ -39,6 +39,7 @@ def build_detector(wanted: DetectionHyperparameters, labels: Sequence[str]) -> P
     _thaw(model)
     _train_norms(model)
     _reset_norms(model)
+    _start_at_anchors(model)
     return model
 
 
@@ -139,3 +140,11 @@ def _reset_norms(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
+
+
+def _start_at_anchors(model: PreTrainedModel) -> None:
+    """Let the first boxes be the anchors, as the originals of RT-DETR and D-FINE do."""
+    for name, module in model.named_modules():
+        if name.endswith(("enc_bbox_head", "pre_bbox_head")):
+            nn.init.zeros_(module.layers[-1].weight)
+            nn.init.zeros_(module.layers[-1].bias)
