@@ -3,10 +3,22 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import noise_png
 from tests.tiny_models import publish_colour_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Train in one thread: two wait for each other where something else takes a core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
