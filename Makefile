@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TRITON_VENV := .venv-triton
+TRITON_STAMP := $(TRITON_VENV)/.installed
 
-.PHONY: install demo test check format proto readme clean
+.PHONY: install demo test triton check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -20,8 +22,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python demo.py
 
-test: $(STAMP)
+test: $(STAMP) $(TRITON_STAMP)
 	$(BIN)/python -m pytest
+
+# The real tritonserver, which the tests marked `triton` compare this server with.
+triton: $(TRITON_STAMP)
+
+$(TRITON_STAMP): tests/triton/requirements.txt
+	$(PYTHON) -m venv $(TRITON_VENV)
+	$(TRITON_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/triton/requirements.txt
+	@touch $@
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -42,5 +52,5 @@ readme: $(STAMP)
 	$(BIN)/python -m tests.readme
 
 clean:
-	rm -rf $(VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TRITON_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""make demo: from drawn pictures to three answers, by the commands that a user would type.
+"""make demo: from drawn pictures to answers, for each task, by the commands that a user would type.
 
 Each command is printed before it is run. Everything goes into the folder demo/, which is drawn,
 trained and published anew each time.
@@ -14,42 +14,100 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
 FOLDER = Path("demo")
-NAME = "shapes"
+REPOSITORY = str(FOLDER / "model_repository")
 READY_S = 60
-DRAW = ["--count", "300"]
-TRAIN = ["--model", "resnet-tiny", "--input_size", "32", "--learning_rate", "0.02"]
-TRAIN += ["--num_train_epochs", "40"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A task, shown.
+
+    Attributes:
+        task: The task.
+        name: The name that its model is published and asked by.
+        draw: What is drawn.
+        train: What is trained on it.
+        test_pictures: The pictures of the test split within the dataset's folder.
+    """
+
+    task: str
+    name: str
+    draw: str
+    train: str
+    test_pictures: str
+
+    @property
+    def data(self) -> Path:
+        """The dataset's folder."""
+        return FOLDER / "data" / self.name
+
+    @property
+    def picture(self) -> str:
+        """The picture that the model is asked about."""
+        return str(min(self.data.glob(self.test_pictures)))
+
+
+CLASSIFICATION = Demo(
+    task="image-classification",
+    name="shapes",
+    draw="--count 300",
+    train="--model resnet-tiny --input_size 32 --learning_rate 0.02 --num_train_epochs 12",
+    test_pictures="test/*/*.png",
+)
+SEGMENTATION = Demo(
+    task="semantic-segmentation",
+    name="masks",
+    draw="--labels 2 --count 120",
+    train="--model segformer-tiny --input_size 64 --learning_rate 0.003 --num_train_epochs 8 "
+    "--per_device_train_batch_size 8",
+    test_pictures="test/images/*.png",
+)
+DETECTION = Demo(
+    task="object-detection",
+    name="boxes",
+    draw="--labels 2 --count 120",
+    train="--model rtdetr-v2-tiny --input_size 64 --learning_rate 0.002 --num_train_epochs 6 "
+    "--per_device_train_batch_size 8 --precision fp32 --threshold 0.45",
+    test_pictures="test/*.png",
+)
 
 
 def main() -> None:
-    """Draw, train, publish, serve, ask, stop."""
+    """Draw, train and publish a model of each task; serve them together, ask each, stop."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     started = time.monotonic()
-    data, repository = str(FOLDER / "data"), str(FOLDER / "model_repository")
-    task = ["--task", "image-classification"]
-    run("aperture-train", "sample-data", *task, *DRAW, data)
-    fit = ["fit", *task, "--data", data, "--model_repository", repository, "--name", NAME]
-    run("aperture-train", *fit, "--output_dir", str(FOLDER / "run"), *TRAIN)
+    for demo in (CLASSIFICATION, SEGMENTATION, DETECTION):
+        train(demo)
     http, grpc = free_port(), free_port()
-    picture = str(sorted(Path(data, "test").glob("*/*.png"))[0])
-    with serving(repository, http, grpc):
-        print(f"\nThe picture: {picture}")
-        run(
-            "python",
-            "-W",
-            "ignore",
-            "examples/ask_v1.py",
-            f"http://localhost:{http}",
-            NAME,
-            picture,
-        )
-        run("python", "examples/ask_v2_rest.py", f"localhost:{http}", NAME, picture)
-        run("python", "examples/ask_v2_grpc.py", f"localhost:{grpc}", NAME, picture)
+    with serving(http, grpc):
+        ask(http, grpc)
     print(f"\nDone in {time.monotonic() - started:.0f} s; what was made is in {FOLDER}/.")
+
+
+def train(demo: Demo) -> None:
+    """Draw the task's pictures, train on them, publish."""
+    task = ["--task", demo.task]
+    run("aperture-train", "sample-data", *task, *demo.draw.split(), str(demo.data))
+    fit = ["fit", *task, "--data", str(demo.data), "--model_repository", REPOSITORY]
+    fit += ["--name", demo.name, "--output_dir", str(FOLDER / "runs" / demo.name)]
+    run("aperture-train", *fit, *demo.train.split())
+
+
+def ask(http: int, grpc: int) -> None:
+    """Ask the classifier over three protocols, and the others for what they are for."""
+    model = [CLASSIFICATION.name, CLASSIFICATION.picture]
+    run("python", "-W", "ignore", "examples/ask_v1.py", f"http://localhost:{http}", *model)
+    run("python", "examples/ask_v2_rest.py", f"localhost:{http}", *model)
+    run("python", "examples/ask_v2_grpc.py", f"localhost:{grpc}", *model)
+    model = [SEGMENTATION.name, SEGMENTATION.picture, str(FOLDER / "mask.png")]
+    run("python", "examples/ask_mask.py", f"http://localhost:{http}", *model)
+    model = [DETECTION.name, DETECTION.picture]
+    run("python", "examples/ask_boxes.py", f"http://localhost:{http}", *model)
 
 
 def run(program: str, *arguments: str) -> None:
@@ -61,10 +119,10 @@ def run(program: str, *arguments: str) -> None:
 
 
 @contextlib.contextmanager
-def serving(repository: str, http: int, grpc: int) -> Iterator[None]:
+def serving(http: int, grpc: int) -> Iterator[None]:
     """Run a server, ready inside the block, ended by SIGTERM behind it."""
     ports = ["--http_port", str(http), "--grpc_port", str(grpc)]
-    command = ["aperture-serve", "--model_repository", repository, *ports]
+    command = ["aperture-serve", "--model_repository", REPOSITORY, *ports]
     print(f"\n$ {' '.join(command)} &", flush=True)
     server = subprocess.Popen([str(BIN / command[0]), *command[1:]])
     try:

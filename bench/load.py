@@ -34,18 +34,28 @@ def measure(port: int, path: str, body: bytes, connections: int, seconds: float)
 
 
 async def _measure(port: int, path: str, body: bytes, connections: int, seconds: float) -> Measured:
-    post = (
+    request = post(path, body)
+    end = time.perf_counter() + seconds
+    counts = asyncio.gather(*(repeat(port, request, end) for _ in range(connections)))
+    health_ms = await watch(port, "/v2/health/live", end)
+    return Measured(sum(await counts) / seconds, tuple(health_ms))
+
+
+def post(path: str, body: bytes) -> bytes:
+    """A POST request of JSON."""
+    head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-    end = time.perf_counter() + seconds
-    health_ms: list[float] = []
-    counts = asyncio.gather(*(_repeat(port, post, end) for _ in range(connections)))
-    await asyncio.gather(counts, _watch_health(port, end, health_ms))
-    return Measured(sum(counts.result()) / seconds, tuple(health_ms))
+    )
+    return head.encode() + body
 
 
-async def _repeat(port: int, request: bytes, end: float) -> int:
+async def repeat(port: int, request: bytes, end: float) -> int:
+    """Send a request again and again over one connection until `end`; how often it was answered.
+
+    Raises:
+        RuntimeError: An answer is not 200.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     count = 0
     while time.perf_counter() < end:
@@ -55,15 +65,22 @@ async def _repeat(port: int, request: bytes, end: float) -> int:
     return count
 
 
-async def _watch_health(port: int, end: float, latencies_ms: list[float]) -> None:
-    request = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+async def watch(port: int, path: str, end: float) -> list[float]:
+    """GET `path` every 20 ms until `end`; the latencies in milliseconds.
+
+    Raises:
+        RuntimeError: An answer is not 200.
+    """
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    latencies_ms: list[float] = []
     while time.perf_counter() < end:
         start = time.perf_counter()
         await _exchange(reader, writer, request)
         latencies_ms.append((time.perf_counter() - start) * 1e3)
         await asyncio.sleep(0.02)
     writer.close()
+    return latencies_ms
 
 
 async def _exchange(

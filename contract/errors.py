@@ -7,6 +7,7 @@ ContractError
 │   └── TooManyPixels       larger than the pixel limit, refused before decoding
 ├── ConfigError             a config.pbtxt or labels.txt that cannot be used
 ├── RepositoryError         a model repository that cannot be read or published to
+├── ProviderError           an execution provider that is not here, or does not run a model
 └── OptionsError            a flag, file or variable with a value that cannot be used
 """
 
@@ -56,6 +57,10 @@ class ConfigError(ContractError):
 
 class RepositoryError(ContractError):
     """A model repository that cannot be read or published to."""
+
+
+class ProviderError(ContractError):
+    """An execution provider that is not on this machine, or does not run a model."""
 
 
 class OptionsError(ContractError):

@@ -1,36 +1,27 @@
-"""config.pbtxt: the one description of a model, in Triton's own schema.
+"""config.pbtxt: the one description of a model, in Triton's own schema (triton_schema.py).
 
-The schema is tritonclient's `model_config_pb2`, loaded by its location: importing it through its
-package would register `package inference` beside KServe's and end the process. What Triton's
-schema lacks (the task, the resize rule, the metrics) is in its `parameters` map, so a real
-Triton server accepts the file unchanged.
-
-Source: https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto
+What the schema lacks (the task, the resize rule, the metrics) is in its `parameters` map, so a
+real Triton server accepts the file unchanged. A model of another origin may say less: fields that
+its file leaves out are empty here, until `ModelConfig.completed` fills them from the graph.
 """
 
-import importlib.util
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
-from google.protobuf import text_format
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf import json_format, text_format
 from google.protobuf.message import Message
 
 from contract.errors import ConfigError
+from contract.triton_schema import Json as Json  # noqa: PLC0414  # what `to_json` returns
+from contract.triton_schema import message_to_json, schema
 
 CONFIG_FILE: Final = "config.pbtxt"
 MODEL_FILE: Final = "model.onnx"
 LABELS_FILE: Final = "labels.txt"
 PLATFORM: Final = "onnxruntime_onnx"
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
-_SCHEMA_MODULE = "tritonclient.grpc.model_config_pb2"
+BACKEND: Final = "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +30,17 @@ class TensorSpec:
 
     Attributes:
         name: The tensor's name in the graph.
-        datatype: Its KServe V2 datatype, such as UINT8 or FP32.
+        datatype: Its KServe V2 datatype, such as UINT8 or FP32; empty if the file names none.
         dims: Its shape without the batch axis; -1 is any size.
         label_filename: The file of class names of an output, or the empty string.
+        reshape: The graph's shape of it where that is another than `dims`, or None.
     """
 
     name: str
     datatype: str
     dims: tuple[int, ...]
     label_filename: str = ""
+    reshape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +68,31 @@ class ModelConfig:
         """The vision task, from the parameter `task`, or the empty string."""
         return self.parameters.get("task", "")
 
+    @property
+    def model_file(self) -> str:
+        """The name of the model's file, or folder, in each version folder."""
+        return cast(str, cast(Any, self.message).default_model_filename) or MODEL_FILE
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Triton's `platform` and `backend`, each the empty string if the file names none."""
+        message: Any = self.message
+        return message.platform, message.backend
+
     def with_parameters(self, extra: Mapping[str, str]) -> "ModelConfig":
         """A copy whose `parameters` also hold `extra`."""
         message = type(self.message)()
         message.CopyFrom(self.message)
         _set_parameters(message, extra)
+        return _from_message(message)
+
+    def with_gpu_accelerator(self, name: str) -> "ModelConfig":
+        """A copy that names the accelerator for GPUs, with what the file says of it already."""
+        message: Any = type(self.message)()
+        message.CopyFrom(self.message)
+        named = message.optimization.execution_accelerators.gpu_execution_accelerator
+        if all(entry.name != name for entry in named):
+            named.add(name=name)
         return _from_message(message)
 
     def renamed(self, name: str) -> "ModelConfig":
@@ -89,13 +102,43 @@ class ModelConfig:
         message.name = name
         return _from_message(message)
 
+    def completed(
+        self, max_batch_size: int, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+    ) -> "ModelConfig":
+        """A copy with these tensors and what Triton fills in where the file leaves it open.
+
+        A model that takes batches and has no scheduler gets `dynamic_batching`, as Triton's
+        onnxruntime backend gives it to a model whose tensors it completes.
+        """
+        message: Any = type(self.message)()
+        message.CopyFrom(self.message)
+        if self.needs_tensors and max_batch_size > 1 and not message.HasField("sequence_batching"):
+            message.dynamic_batching.SetInParent()
+        message.max_batch_size = max_batch_size
+        message.platform, message.backend = PLATFORM, BACKEND
+        message.default_model_filename = self.model_file
+        if not message.HasField("version_policy"):
+            message.version_policy.latest.num_versions = 1
+        _complete_tensors(message.input, inputs)
+        _complete_tensors(message.output, outputs)
+        return _from_message(message)
+
+    @property
+    def needs_tensors(self) -> bool:
+        """Whether the file leaves inputs or outputs open."""
+        return not self.inputs or not self.outputs
+
     def to_text(self) -> str:
         """The file's text, in protobuf's text format."""
         return text_format.MessageToString(self.message)
 
     def to_json(self) -> dict[str, Json]:
-        """The configuration as Triton's `GET /v2/models/{m}/config` prints it: set fields only."""
-        return _message_to_json(self.message)
+        """The configuration as Triton's `GET /v2/models/{m}/config` prints it.
+
+        Scalars, lists and maps that are not set are there with their defaults, because clients
+        read them (Triton's image_client.py the `format` of an input); messages are not.
+        """
+        return message_to_json(self.message)
 
 
 def read_model_config(model_dir: Path) -> ModelConfig:
@@ -110,12 +153,31 @@ def read_model_config(model_dir: Path) -> ModelConfig:
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(path, f"cannot be read: {err}") from err
     try:
-        message = text_format.Parse(text, _schema().ModelConfig())
+        message = text_format.Parse(text, schema().ModelConfig())
     except text_format.ParseError as err:
         raise ConfigError(path, f"is not a Triton model configuration: {err}") from err
     if not message.name:
         message.name = model_dir.name
     return _from_message(message)
+
+
+def empty_model_config(name: str) -> ModelConfig:
+    """The configuration of a model without a config.pbtxt."""
+    return _from_message(schema().ModelConfig(name=name))
+
+
+def parse_model_config(text: str) -> ModelConfig:
+    """A configuration from JSON text, as a load request has it.
+
+    Raises:
+        ValueError: It is not JSON of Triton's schema; the message says where.
+    """
+    if not text.lstrip().startswith("{"):
+        raise ValueError(f"got {text[:40]!r}, expected a JSON object")
+    try:
+        return _from_message(json_format.Parse(text, schema().ModelConfig()))
+    except (json_format.ParseError, RecursionError) as err:
+        raise ValueError(str(err)) from err
 
 
 def make_model_config(
@@ -126,39 +188,12 @@ def make_model_config(
     parameters: Mapping[str, str],
 ) -> ModelConfig:
     """Describe an ONNX model with dynamic batching that batches of up to `max_batch_size` fit."""
-    schema = _schema()
-    message = schema.ModelConfig(name=name, platform=PLATFORM, max_batch_size=max_batch_size)
-    for spec in inputs:
-        message.input.add(name=spec.name, data_type=_data_type(spec.datatype), dims=spec.dims)
-    for spec in outputs:
-        message.output.add(
-            name=spec.name,
-            data_type=_data_type(spec.datatype),
-            dims=spec.dims,
-            label_filename=spec.label_filename,
-        )
+    message = schema().ModelConfig(name=name, platform=PLATFORM, max_batch_size=max_batch_size)
+    _complete_tensors(message.input, inputs)
+    _complete_tensors(message.output, outputs)
     message.dynamic_batching.SetInParent()
     _set_parameters(message, parameters)
     return _from_message(message)
-
-
-@cache
-def _schema() -> Any:  # a generated module without types; no caller outside this file sees it
-    spec = importlib.util.find_spec("tritonclient")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("tritonclient is not installed; pip install tritonclient")
-    location = Path(spec.submodule_search_locations[0]) / "grpc" / "model_config_pb2.py"
-    loaded = sys.modules.get(_SCHEMA_MODULE)
-    return loaded if loaded is not None else _load_module(location)
-
-
-def _load_module(location: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("contract._triton_model_config_pb2", location)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{location} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _from_message(message: Any) -> ModelConfig:
@@ -173,43 +208,37 @@ def _from_message(message: Any) -> ModelConfig:
 
 
 def _tensor_spec(entry: Any, label_filename: str = "") -> TensorSpec:
-    datatype = _schema().DataType.Name(entry.data_type).removeprefix("TYPE_")
+    datatype = schema().DataType.Name(entry.data_type).removeprefix("TYPE_")
     return TensorSpec(
         name=entry.name,
-        datatype="BYTES" if datatype == "STRING" else datatype,
+        datatype={"STRING": "BYTES", "INVALID": ""}.get(datatype, datatype),
         dims=tuple(entry.dims),
         label_filename=label_filename,
+        reshape=tuple(entry.reshape.shape) if entry.HasField("reshape") else None,
     )
+
+
+def _complete_tensors(entries: Any, specs: Sequence[TensorSpec]) -> None:
+    """Give each tensor its datatype, dims and reshape; what else the file says of it stays."""
+    present = {entry.name: entry for entry in entries}
+    for spec in specs:
+        entry = present.get(spec.name)
+        if entry is None:
+            entry = entries.add(name=spec.name)
+            if spec.label_filename:
+                entry.label_filename = spec.label_filename
+        entry.data_type = _data_type(spec.datatype)
+        entry.dims[:] = spec.dims
+        if spec.reshape is not None:
+            entry.reshape.shape[:] = spec.reshape
+            entry.reshape.SetInParent()
 
 
 def _data_type(datatype: str) -> int:
     name = "STRING" if datatype == "BYTES" else datatype
-    return cast(int, _schema().DataType.Value(f"TYPE_{name}"))
+    return cast(int, schema().DataType.Value(f"TYPE_{name}"))
 
 
 def _set_parameters(message: Any, parameters: Mapping[str, str]) -> None:
     for key, value in parameters.items():
         message.parameters[key].string_value = value
-
-
-def _message_to_json(message: Message) -> dict[str, Json]:
-    """Set fields by their schema names; 64-bit integers stay numbers, unlike protobuf's JSON."""
-    return {field.name: _field_to_json(field, value) for field, value in message.ListFields()}
-
-
-def _field_to_json(field: FieldDescriptor, value: Any) -> Json:
-    entry = field.message_type
-    if entry is not None and entry.GetOptions().map_entry:
-        value_field = entry.fields_by_name["value"]
-        return {str(key): _value_to_json(value_field, value[key]) for key in value}
-    if field.is_repeated:
-        return [_value_to_json(field, item) for item in value]
-    return _value_to_json(field, value)
-
-
-def _value_to_json(field: FieldDescriptor, value: Any) -> Json:
-    if field.message_type is not None:
-        return _message_to_json(value)
-    if field.enum_type is not None:
-        return field.enum_type.values_by_number[value].name
-    return cast(Json, value)

@@ -21,6 +21,8 @@ from pydantic_core import PydanticUndefined
 
 from contract.errors import OptionsError
 
+_NEAR = 0.6  # of difflib's ratio: what a slip of the keyboard or a forgotten word leaves
+
 
 class Options(BaseModel):
     """Base of every options model: frozen, unknown names refused, no infinities."""
@@ -62,6 +64,8 @@ def add_flags(parser: argparse.ArgumentParser, model: type[Options], title: str)
         note = f" ({row.expected}; default {row.default})" if row.default else f" ({row.expected})"
         # A switch may stand alone or be given a value, as KServe's own flags allow.
         switch = {"nargs": "?", "const": "true"} if row.type == "bool" else {}
+        if row.type == "list":
+            switch = {"action": "append"}
         group.add_argument(
             f"--{row.name}",
             default=None,
@@ -121,7 +125,7 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     """One line about an unknown option that suggests the nearest known one."""
     if not known:
         return f"{name}: unknown option; there are none"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.2)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
     return f"{name}: unknown option; {hint}"
 
@@ -148,7 +152,7 @@ def _row(name: str, field: FieldInfo) -> OptionRow:
     return OptionRow(
         name=name,
         type=_type_name(field.annotation),
-        default="" if default is PydanticUndefined or default is None else _text(default),
+        default="" if default in (PydanticUndefined, None, ()) else _text(default),
         range=_range_of(field),
         description=field.description or "",
     )
@@ -160,6 +164,8 @@ def _type_name(annotation: Any) -> str:
         return "|".join(str(choice) for choice in get_args(annotation))
     if origin in (Union, UnionType):
         return "|".join(_type_name(arg) for arg in get_args(annotation) if arg is not type(None))
+    if origin is tuple:
+        return "list"
     name = getattr(annotation, "__name__", str(annotation))
     return {"Path": "path", "str": "text"}.get(name, name)
 
@@ -169,7 +175,7 @@ def _text(default: object) -> str:
 
 
 def _range_of(field: FieldInfo) -> str:
-    low, high = "(-inf", "inf)"
+    low, high, step = "(-inf", "inf)", ""
     for bound in field.metadata:
         if isinstance(bound, annotated_types.Ge):
             low = f"[{bound.ge}"
@@ -179,4 +185,7 @@ def _range_of(field: FieldInfo) -> str:
             high = f"{bound.le}]"
         elif isinstance(bound, annotated_types.Lt):
             high = f"{bound.lt})"
-    return "" if (low, high) == ("(-inf", "inf)") else f"{low}, {high}"
+        elif isinstance(bound, annotated_types.MultipleOf):
+            step = f", a multiple of {bound.multiple_of}"
+    bounded = (low, high, step) != ("(-inf", "inf)", "")
+    return f"{low}, {high}{step}" if bounded else ""

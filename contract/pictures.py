@@ -8,6 +8,7 @@ less than the resampling does.
 
 from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -84,12 +85,11 @@ def decode_picture(
     file_format = image.format or "picture"
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-        swap = orientation in _SWAPS_AXES
-        sent_width, sent_height = reversed(image.size) if swap else image.size
+        sent_width, sent_height = _turned(image.size, orientation)
         content = (width, height)
         if fit == "pad":
             content = _largest_inside(sent_width, sent_height, width, height)
-        target = (content[1], content[0]) if swap else content
+        target = _turned(content, orientation)
         image.draft("RGB", (round(target[0] * _REDUCING_GAP), round(target[1] * _REDUCING_GAP)))
         image = _resized_rgb(image, target)
         if (transpose := _TRANSPOSE_OF_ORIENTATION.get(orientation)) is not None:
@@ -100,6 +100,24 @@ def decode_picture(
         raise
     except Exception as err:  # Pillow's readers raise whatever a hostile file makes them meet
         raise BrokenPicture(file_format, str(err) or type(err).__name__) from err
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of a picture file as it stands upright, from its header.
+
+    None where there is none to read, or of a picture over the default limit: `check_picture` says
+    what is wrong with those.
+    """
+    Image.MAX_IMAGE_PIXELS = None  # as in _open
+    try:
+        with Image.open(path, formats=READABLE_FORMATS) as image:
+            if image.width * image.height > DEFAULT_MAX_PIXELS:
+                return None
+            return _turned(image.size, image.getexif().get(_ORIENTATION_TAG, 1))
+    except MemoryError:
+        raise
+    except Exception:  # as above: Pillow's readers raise whatever they meet
+        return None
 
 
 def without_pixels(picture: Picture) -> Picture:
@@ -128,6 +146,11 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise TooManyPixels(image.width, image.height, max_pixels)
     return image
+
+
+def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height after, or before, an EXIF orientation is applied."""
+    return (size[1], size[0]) if orientation in _SWAPS_AXES else size
 
 
 def _largest_inside(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:

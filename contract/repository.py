@@ -109,6 +109,7 @@ def publish(
     config: ModelConfig,
     labels: Sequence[str],
     write_model: Callable[[Path], None],
+    finish: Callable[[Path], ModelConfig] | None = None,
 ) -> Published:
     """Publish a model as the next version of `config.name`; readers see all of it or nothing.
 
@@ -117,6 +118,7 @@ def publish(
         config: The configuration, which replaces the present one.
         labels: The class names in index order.
         write_model: Writes and checks model.onnx at the path it is given.
+        finish: Looks at what was written there, and returns the configuration to publish instead.
 
     Raises:
         ConfigError: The labels cannot be written.
@@ -132,6 +134,8 @@ def publish(
     try:
         staging.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server of another uid
         write_model(staging / MODEL_FILE)
+        if finish is not None:
+            config = finish(staging / MODEL_FILE)
         _flush(staging / MODEL_FILE)  # the rename must not outlive the content
         replace_text(model_dir / LABELS_FILE, "".join(f"{label}\n" for label in labels))
         replace_text(model_dir / CONFIG_FILE, config.to_text())

@@ -14,5 +14,13 @@ body = {"instances": [{"data": base64.b64encode(Path(picture).read_bytes()).deco
 query = f"?model={model[0]}" if model else ""
 request = urllib.request.Request(f"{url}/inference{query}", json.dumps(body).encode())
 with urllib.request.urlopen(request) as response:
-    for entry in json.load(response):
+    answer = json.load(response)
+
+for entry in answer if isinstance(answer, list) else answer["predictions"][0]:
+    if isinstance(entry, list):  # semantic segmentation: a row of label ids
+        print(*entry)
+    elif "score" in entry:  # image classification
         print(f"{entry['score']:f}  {entry['label']}")
+    else:  # object detection
+        for label, box in entry.items():
+            print(label, *box.values())

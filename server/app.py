@@ -1,7 +1,7 @@
 """The whole server: KServe's `ModelServer` around our routes, our gRPC and an orderly end.
 
-Our routes stand before KServe's application, which answers `/` and `/metrics`; so the hot routes
-skip KServe's middleware, which costs more than a small model does.
+Our routes stand before KServe's application, which answers `/` alone; so the hot routes skip
+KServe's middleware, which costs more than a small model does.
 
     start    REST and gRPC listen: live, not ready -> models load and warm up -> ready
     SIGTERM  not ready -> shutdown_delay -> no new requests -> those under way end -> exit 0
@@ -11,26 +11,44 @@ import asyncio
 import contextlib
 import logging
 import signal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import kserve
 from kserve.model_server import app as kserve_app
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from contract.hardware import available_cpus
 from server.decoder import Decoder
-from server.hardware import available_cpus
-from server.protocol.http import ERROR_HANDLERS
+from server.errors import LoadError
+from server.log_settings import LogSettings
+from server.metrics import Metrics
+from server.otlp import Exporter
+from server.protocol.body import Bodies
+from server.protocol.error_answers import ERROR_HANDLERS, InternalErrors
+from server.protocol.grpc_server import GrpcServer
+from server.protocol.guarded_http import guarded
+from server.protocol.metrics import MetricsPage, MetricsServer
+from server.protocol.openapi import openapi_routes
+from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
-from server.protocol.v2_grpc import V2Grpc
-from server.protocol.v2_rest import V2Rest
-from server.repository import Repository, find_models
+from server.protocol.v2 import V2
+from server.repository import Control, Repository
 from server.settings import ServerOptions
+from server.shared_memory import SharedMemory
+from server.sources import find_source
+from server.trace_settings import Setting, TraceSettings
 from server.version import Engine
+from server.watcher import Watcher
+
+if TYPE_CHECKING:
+    from server.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
-_KSERVE_PATHS: Final = ("/", "/metrics")
+_KSERVE_PATHS: Final = ("/",)
 
 
 class Server(kserve.ModelServer):
@@ -38,21 +56,61 @@ class Server(kserve.ModelServer):
 
     Args:
         options: What the user asked for.
+        logs: The settings of the log, which clients may change.
+        exporter: How traces are exported; None for no traces.
 
     Raises:
         LoadError: The folder to serve does not exist, or is of the other kind.
     """
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(
+        self, options: ServerOptions, logs: LogSettings, exporter: Exporter | None = None
+    ) -> None:
         threads = options.threads or available_cpus()
         self._options = options
+        traces = TraceSettings(Setting(level=("TIMESTAMPS",), rate=1) if exporter else None)
+        self._tracing = open_tracing(exporter, traces, options.server_name) if exporter else None
         self._decoder = Decoder(threads, options.max_pixels)
         self._repository = Repository(
-            find_models(options.model_repository, options.model_dir, options.model_name),
-            Engine(options.provider, options.precision, threads, options.max_queue_size),
+            find_source(options.model_repository, options.model_dir, options.model_name),
+            Engine(
+                options.provider,
+                options.precision,
+                threads,
+                options.max_queue_size,
+                options.max_instances,
+                self._tracing,
+                options.strict_accelerators,
+                options.engine_cache_dir,
+            ),
             self._decoder,
+            Control(
+                options.model_control_mode,
+                options.load_model,
+                options.strict_readiness,
+                options.http_max_input_size,
+            ),
         )
-        self._grpc = V2Grpc(self._repository, options.grpc_port, options.http_max_input_size)
+        self._bodies = Bodies(options.http_max_input_size, options.max_json_depth)
+        v2 = V2(
+            self._repository,
+            SharedMemory(allowed=options.allow_shared_memory),
+            logs,
+            traces,
+            options.server_name,
+            self._bodies,
+        )
+        self._surfaces = v2_surfaces(v2)
+        interceptors = [self._tracing.interceptor()] if self._tracing else []
+        self._grpc = GrpcServer(v2, self._surfaces, options, interceptors)
+        self._metrics = MetricsPage(Metrics(self._repository)) if options.allow_metrics else None
+        self._metrics_server = (
+            MetricsServer(self._metrics, options.metrics_port)
+            if self._metrics and options.metrics_port
+            else None
+        )
+        self._watcher = Watcher(self._repository, options.repository_poll_secs)
+        self._start_error: LoadError | None = None
         self._stopping = asyncio.Event()
         self._shutdown_delay = options.shutdown_delay
         super().__init__(
@@ -65,8 +123,14 @@ class Server(kserve.ModelServer):
         )
 
     def serve(self) -> None:
-        """Serve until a signal ends it; blocks."""
+        """Serve until a signal ends it; blocks.
+
+        Raises:
+            LoadError: A model cannot be loaded at the start, and --exit_on_error was given.
+        """
         self.start([])
+        if self._start_error is not None:
+            raise self._start_error
 
     def setup_event_loop(self) -> None:
         """Leave KServe's setup out: it configures another loop than the one that will run."""
@@ -86,23 +150,58 @@ class Server(kserve.ModelServer):
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self.stop, sig)
         rest = asyncio.create_task(self._serve_rest(), name="rest")
+        metrics = asyncio.create_task(self._serve_metrics(), name="metrics")
         await self._grpc.start()
-        load = asyncio.create_task(self._repository.load_all(), name="load")
+        load = asyncio.create_task(self._load(), name="load")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         await asyncio.wait({rest, stopping}, return_when=asyncio.FIRST_COMPLETED)
         load.cancel()
         await self._drain(rest)
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
+        await metrics
+
+    async def _load(self) -> None:
+        """Load the models of the start; in mode poll, follow the repository from then on."""
+        try:
+            await self._repository.start()
+        except LoadError as err:
+            self._end(err)
+            return
+        broken = self._repository.broken()
+        if broken and self._options.exit_on_error:
+            reasons = "; ".join(f"model '{model.name}': {model.reason}" for model in broken)
+            self._end(LoadError(f"{reasons} (--exit_on_error)"))
+        elif self._options.model_control_mode == "poll":
+            await self._watcher.run()
+
+    def _end(self, err: LoadError) -> None:
+        """End at once, because the start failed."""
+        self._start_error = err
+        self._shutdown_delay = 0
+        self._stopping.set()
+
+    async def _serve_metrics(self) -> None:
+        """Serve the metrics on their own port, if they have one; the drain can be watched there."""
+        if self._metrics_server is not None:
+            await self._metrics_server.serve()
 
     async def _serve_rest(self) -> None:
         """Run KServe's REST server with our routes before its own, without its signal handlers."""
-        limit = self._options.http_max_input_size
-        self._rest_server.config.app = Starlette(
+        app: ASGIApp = Starlette(
             routes=[
-                *V2Rest(self._repository, limit).routes(),
-                *V1(self._repository, limit).routes(),
+                *(route for surface in self._surfaces for route in surface.routes()),
+                *V1(self._repository, self._bodies).routes(),
+                *(self._metrics.routes() if self._metrics and not self._metrics_server else ()),
+                *openapi_routes(),
                 *(Route(path, kserve_app) for path in _KSERVE_PATHS),
             ],
+            middleware=[Middleware(InternalErrors)],
             exception_handlers=ERROR_HANDLERS,
+        )
+        self._rest_server.config.app = self._tracing.asgi(app) if self._tracing else app
+        self._rest_server.config.http = guarded(
+            self._options.http_max_header_size, self._options.http_read_timeout
         )
         self._rest_server._server.capture_signals = contextlib.nullcontext
         await self.servers[0]
@@ -117,7 +216,17 @@ class Server(kserve.ModelServer):
         )
         await self._repository.stop()
         self._decoder.stop()
+        self._bodies.stop()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.stop)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         logger.info("stopped")
+
+
+def open_tracing(exporter: Exporter, settings: TraceSettings, server_name: str) -> "Tracing":
+    """The traces of the server; loads OpenTelemetry's SDK, which nothing else here needs."""
+    from server.tracing import Tracing  # noqa: PLC0415  # as the docstring says
+
+    return Tracing(exporter, settings, server_name)

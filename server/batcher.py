@@ -1,148 +1,258 @@
-"""Pictures of many requests -> batches -> one run each -> rows back to their waiters.
+"""Rows of many requests -> batches -> one run each -> outputs back to their requests.
 
-Work-conserving: an idle runner takes what is waiting at once, and while it works the next batch
-gathers by itself, so no delay is ever waited for. `take_batch` decides, the loop does.
+An idle instance takes what waits at once, unless somebody is expected to join it (expectation.py),
+and while it works the next batch gathers by itself. rule.py decides, the workers here do.
 
-The price: a request's pictures are queued together, but may be spread over batches.
+The price: the rows of a request may be spread over several runs, even at once.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from contract.scheduling import DynamicBatching, TimeoutAction
+from server.durations import Interval
+from server.errors import QueueTimeout, Unloaded
+from server.execution import Execution, Ran, Row, Rows, Run, run_pieces, run_whole
+from server.expectation import Expectation
+from server.rule import decide, make_rule
+from server.statistics import Stages, Statistics
+from server.waiting_line import Piece, Request, WaitingLine, signature_of
 
-from server.errors import QueueFull, Unloaded
-
-Row = Mapping[str, NDArray[Any]]
-"""The tensors of one picture by name, without the batch axis; of a batch, with it."""
-
-Run = Callable[[Row], Row]
-"""Runs tensors[N, ...] of a batch of N and returns its outputs[N, ...]."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiter:
-    """One picture in the queue and the future of its outputs."""
+class Answer:
+    """The outputs of a request.
 
-    inputs: Row
-    outputs: "asyncio.Future[Row]"
+    Attributes:
+        parts: The outputs[n, ...] of its rows in their order, in one part or several.
+        stages: How long it took.
+        arrived_ns: When it was queued, by `time.perf_counter_ns`.
+        runs: When its runs ran the model.
+    """
+
+    parts: Sequence[Row]
+    stages: Stages
+    arrived_ns: int
+    runs: Sequence[Interval]
 
 
 class Batcher:
-    """Shares the runs of one model version between all pictures that wait for it.
+    """Shares the runs of one model version between all requests that wait for it.
 
     Args:
-        run: Computes one batch; called in `executor`, never twice at once.
-        executor: Where `run` may block.
-        max_batch_size: Most pictures in one run.
-        max_queue_size: Most pictures waiting.
+        execution: Its runs, and the largest of them.
+        executor: Where the runs block; it needs a thread for each.
+        dynamic: How requests share runs; None: each has runs of its own.
+        max_queue_size: Most rows waiting.
+        statistics: Where runs and waiting requests are counted.
     """
 
     def __init__(
-        self, run: Run, executor: Executor, max_batch_size: int, max_queue_size: int
+        self,
+        execution: Execution,
+        executor: Executor,
+        dynamic: DynamicBatching | None,
+        max_queue_size: int,
+        statistics: Statistics,
     ) -> None:
-        self._run = run
+        self._execution = execution
         self._executor = executor
-        self._max_batch_size = max_batch_size
-        self._max_queue_size = max_queue_size
-        self._queue: deque[Waiter] = deque()
+        self._dynamic = dynamic or DynamicBatching()
+        self._rule = make_rule(execution.batch_size, dynamic)
+        self._line = WaitingLine(len(self._dynamic.policies), max_queue_size)
+        self._statistics = statistics
+        self._last_turn: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
+        delay_s = self._dynamic.max_queue_delay_us / 1e6 if self._rule.may_wait else 0.0
+        self._expectation = Expectation(delay_s, self._wake.set)
         self._stopping = False
-        self._loop_task: asyncio.Task[None] | None = None
+        self._workers: list[asyncio.Task[None]] = []
 
     @property
     def alive(self) -> bool:
-        """Whether the loop runs; False makes the model unready."""
-        return self._loop_task is not None and not self._loop_task.done()
+        """Whether every instance works; False makes the model unready."""
+        return bool(self._workers) and not any(worker.done() for worker in self._workers)
 
     def start(self) -> None:
-        """Start the loop on the running event loop."""
-        self._loop_task = asyncio.create_task(self._serve_queue(), name="batcher")
+        """Start the instances on the running event loop."""
+        self._workers = [
+            asyncio.create_task(self._work(run), name="batcher") for run in self._execution.runs
+        ]
 
     async def stop(self) -> None:
-        """Stop after the run under way; whoever still waits, or comes later, gets Unloaded."""
+        """Stop after the runs under way; whoever still waits, or comes later, gets Unloaded."""
         self._stopping = True
         self._wake.set()
-        if self._loop_task is not None:
-            await self._loop_task
-        _fail(self._queue, Unloaded())
-        self._queue.clear()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        for request in list(self._line):
+            self._fail(request, Unloaded())
+        self._execution = Execution((), self._execution.batch_size)
+        self._workers.clear()
 
-    async def submit(self, pictures: Sequence[Row]) -> list[Row]:
-        """Queue the pictures of one request and wait for their outputs, in their order.
+    def coming(self) -> AbstractContextManager[None]:
+        """Announce a request whose rows are still being made, so that others may wait for it."""
+        return self._expectation.coming()
+
+    async def submit(
+        self, inputs: Mapping[str, Rows], rows: int, priority: int = 0, timeout_us: int = 0
+    ) -> Answer:
+        """Queue the rows of one request and wait for their outputs.
+
+        Args:
+            inputs: Its tensors by name, `rows` rows of each.
+            rows: Its rows, at least 1; 1 where the model has no batch axis.
+            priority: Its priority level; 0 for the default one.
+            timeout_us: How long it may wait, where the level's policy lets it say so.
 
         Raises:
-            QueueFull: They do not fit the queue; none was queued.
+            QueueFull: It does not fit the queue.
+            QueueTimeout: Its time was over before it had its turn.
             Unloaded: The batcher was stopped.
+            Exception: Whatever the run of its rows raised.
         """
-        if self._stopping:
+        if self._stopping or not self.alive:
             raise Unloaded
-        if len(self._queue) + len(pictures) > self._max_queue_size:
-            raise QueueFull(len(self._queue), len(pictures), self._max_queue_size)
-        loop = asyncio.get_running_loop()
-        waiters = [Waiter(inputs, loop.create_future()) for inputs in pictures]
-        self._queue.extend(waiters)
-        self._wake.set()
+        request = self._enqueue(inputs, rows, priority, timeout_us)
         try:
-            return await asyncio.gather(*(waiter.outputs for waiter in waiters))
+            if self._dynamic.preserve_ordering:
+                await self._wait_in_turn(request)
+            else:
+                await request.answer
         finally:
-            for waiter in waiters:  # a departed client, or a failed mate: the rest costs nothing
-                waiter.outputs.cancel()
+            self._leave(request)
+        self._expectation.answered()
+        parts = [request.parts[start] for start in sorted(request.parts)]
+        return Answer(parts, request.stages, request.arrived_ns, request.runs)
 
-    async def _serve_queue(self) -> None:
+    def _enqueue(
+        self, inputs: Mapping[str, Rows], rows: int, priority: int, timeout_us: int
+    ) -> Request:
         loop = asyncio.get_running_loop()
-        while not self._stopping:
-            batch = take_batch(self._queue, self._max_batch_size)
-            if not batch:
+        level = self._dynamic.level(priority)
+        policy = self._dynamic.policies[level - 1]
+        signature = signature_of(inputs) if self._rule.shared else ()
+        arrived_ns = time.perf_counter_ns()
+        request = Request(inputs, rows, signature, level, arrived_ns, loop.create_future())
+        self._line.add(request, policy.max_queue_size)
+        if timeout := policy.timeout_us(timeout_us):
+            action = policy.timeout_action
+            request.timer = loop.call_later(timeout / 1e6, self._time_out, request, action)
+        self._expectation.came(request)
+        self._statistics.pending += 1
+        self._wake.set()
+        return request
+
+    async def _wait_in_turn(self, request: Request) -> None:
+        """Wait for a request's outputs, and for the end of all that came before it."""
+        earlier = self._last_turn
+        turn = self._last_turn = asyncio.get_running_loop().create_future()
+        try:
+            await request.answer
+            if earlier is not None:
+                await asyncio.wait({earlier})
+        finally:
+            if earlier is None or earlier.done():
+                turn.set_result(None)
+            else:
+                earlier.add_done_callback(lambda _: turn.set_result(None))
+
+    async def _work(self, run: Run) -> None:
+        pieces: list[Piece] = []
+        try:
+            while not self._stopping:
+                rows = decide(self._line, self._rule, expected=self._expectation.anybody())
+                if rows:
+                    pieces = self._take(rows)
+                    await self._serve(run, pieces)
+                    pieces = []
+                    continue
+                self._expectation.limit_wait(next(iter(self._line), None))
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            try:
-                rows = await loop.run_in_executor(self._executor, run_batch, self._run, batch)
-            except Exception as err:  # whatever the run raises is its waiters' answer
-                _fail(batch, err)
-            else:
-                for waiter, row in zip(batch, rows, strict=True):
-                    if not waiter.outputs.done():
-                        waiter.outputs.set_result(row)
+        except Exception as err:
+            logger.exception("a batcher ended; its model is not ready any more")
+            for request in [*(piece.request for piece in pieces), *self._line]:
+                self._fail(request, err)
+            raise
 
+    def _take(self, rows: int) -> list[Piece]:
+        pieces = self._line.take(rows)
+        for piece in pieces:
+            if piece.start == 0:
+                self._statistics.pending -= 1
+                _cancel_timer(piece.request)
+        return pieces
 
-def take_batch(queue: deque[Waiter], max_batch_size: int) -> list[Waiter]:
-    """Take up to `max_batch_size` pictures of one shape from the front, without departed waiters."""
-    batch: list[Waiter] = []
-    while queue and len(batch) < max_batch_size:
-        waiter = queue[0]
-        if waiter.outputs.done():
-            queue.popleft()
-        elif batch and _signature(waiter.inputs) != _signature(batch[0].inputs):
-            break
+    async def _serve(self, run: Run, pieces: Sequence[Piece]) -> None:
+        """Run a batch; where it fails, each of its requests alone, so that only the bad fail."""
+        try:
+            ran = await self._run(run, pieces)
+        except Exception as err:
+            if len(pieces) == 1:  # whatever the run raises is its request's answer
+                self._fail(pieces[0].request, err)
+                return
+            logger.info("run failed requests=%d error=%r; running each alone", len(pieces), err)
+            for piece in pieces:
+                if not piece.request.answer.done():
+                    await self._serve(run, [piece])
         else:
-            batch.append(queue.popleft())
-    return batch
+            self._deliver(pieces, ran)
+
+    async def _run(self, run: Run, pieces: Sequence[Piece]) -> Ran:
+        loop = asyncio.get_running_loop()
+        job = run_pieces if self._execution.batch_size else run_whole
+        return await loop.run_in_executor(
+            self._executor, job, run, [piece.inputs for piece in pieces]
+        )
+
+    def _deliver(self, pieces: Sequence[Piece], ran: Ran) -> None:
+        self._statistics.ran(sum(piece.stop - piece.start for piece in pieces), ran.stages)
+        run_ns = ran.stages.compute_input_ns + ran.stages.compute_infer_ns
+        interval = Interval(ran.start_ns, ran.start_ns + run_ns)
+        for piece, outputs in zip(pieces, ran.outputs, strict=True):
+            request = piece.request
+            if piece.start == 0:
+                request.stages.queue_ns = ran.start_ns - request.arrived_ns
+            request.stages.add_run(ran.stages)
+            request.runs.append(interval)
+            request.parts[piece.start] = outputs
+            request.left -= piece.stop - piece.start
+            if not request.left and not request.answer.done():
+                request.answer.set_result(None)
+
+    def _time_out(self, request: Request, action: TimeoutAction) -> None:
+        if action == "DELAY":
+            self._line.put_back(request)
+        else:
+            self._fail(request, QueueTimeout())
+        self._wake.set()
+
+    def _fail(self, request: Request, err: Exception) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(err)
+        self._withdraw(request)
+
+    def _leave(self, request: Request) -> None:
+        """Note that nobody waits for a request any more: it was answered, or its client left."""
+        if not request.answer.cancel() and not request.answer.cancelled():
+            request.answer.exception()  # counts as seen even where its client left just now
+        self._withdraw(request)
+
+    def _withdraw(self, request: Request) -> None:
+        """Drop what still waits of a request that has its answer or needs none."""
+        _cancel_timer(request)
+        if self._line.remove(request) and not request.taken:
+            self._statistics.pending -= 1
 
 
-def run_batch(run: Run, batch: Sequence[Waiter]) -> list[Row]:
-    """Stack the inputs, run them, split the outputs; checks that a row came back for each."""
-    stacked = {
-        name: np.stack([waiter.inputs[name] for waiter in batch]) for name in batch[0].inputs
-    }
-    outputs = run(stacked)
-    for name, tensor in outputs.items():
-        if len(tensor) != len(batch):
-            raise ValueError(f"output {name}: {len(tensor)} rows for a batch of {len(batch)}")
-    return [{name: tensor[i] for name, tensor in outputs.items()} for i in range(len(batch))]
-
-
-def _signature(inputs: Row) -> list[tuple[str, tuple[int, ...], np.dtype[np.generic]]]:
-    return [(name, tensor.shape, tensor.dtype) for name, tensor in inputs.items()]
-
-
-def _fail(batch: Iterable[Waiter], err: Exception) -> None:
-    for waiter in batch:
-        if not waiter.outputs.done():
-            waiter.outputs.set_exception(err)
+def _cancel_timer(request: Request) -> None:
+    if request.timer is not None:
+        request.timer.cancel()
+        request.timer = None

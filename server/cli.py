@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from contract.errors import OptionsError
 from contract.options import add_flags, build, given_environment, given_flags, unknown_name
 from server.errors import LoadError
+from server.log_settings import LogSettings
+from server.otlp import Exporter, asked_exporter
 from server.settings import ENVIRONMENT_PREFIX, ServerOptions
 
 
@@ -19,7 +21,7 @@ def main() -> None:
     """Serve a model repository until SIGTERM; exits 2 on bad options, 1 if it cannot start."""
     try:
         options = parse_options(sys.argv[1:], os.environ)
-        serve(options)
+        serve(options, asked_exporter(os.environ))
     except (OptionsError, LoadError, OSError) as err:
         for line in str(err).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -40,7 +42,7 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
         allow_abbrev=False,
     )
     add_flags(parser, ServerOptions, "options")
-    namespace, rest = parser.parse_known_args(argv)
+    namespace, rest = parser.parse_known_args([underscored(arg) for arg in argv])
     if rest:
         known = list(ServerOptions.model_fields)
         flags = [arg[2:].partition("=")[0] for arg in rest if arg.startswith("--")]
@@ -53,17 +55,27 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
     )
 
 
-def serve(options: ServerOptions) -> None:
-    """Run the server; blocks.
+def underscored(arg: str) -> str:
+    """A flag with underscores in its name, where Triton's users write hyphens; else `arg`."""
+    if not arg.startswith("--"):
+        return arg
+    name, equals, value = arg[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
+
+
+def serve(options: ServerOptions, exporter: Exporter | None) -> None:
+    """Run the server, exporting traces if there is an exporter; blocks.
 
     Raises:
         LoadError: There is no folder to serve.
         OSError: A port is taken.
     """
-    for flag, port in (("--http_port", options.http_port), ("--grpc_port", options.grpc_port)):
+    for flag, port in options.ports().items():
         check_port(flag, port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server's own handler
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    logging.getLogger().addHandler(handler)
+    logs = LogSettings(handler)
     logging.getLogger("kserve").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(
         logging.INFO if options.access_log else logging.WARNING
@@ -75,7 +87,7 @@ def serve(options: ServerOptions) -> None:
     from server.app import Server  # noqa: PLC0415  # imports KServe, after argv is parsed
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    Server(options).serve()
+    Server(options, logs, exporter).serve()
 
 
 def check_port(flag: str, port: int) -> None:

@@ -4,11 +4,23 @@
     ├── RequestError              400, INVALID_ARGUMENT: the request cannot be understood
     │   ├── BadPicture            one picture of a request cannot be used; names its index
     │   ├── BodyTooLarge          413: the body is over the limit
-    │   └── NotAcceptable         406: the Accept header names no form that the answer has
+    │   ├── TooManyInstances      413: too many pictures
+    │   ├── AnswerTooLarge        413: the answer would be
+    │   ├── NotAcceptable         406: the Accept header names no form that the answer has
+    │   ├── NoVisionTask          the model answers tensors alone
+    │   ├── AlreadyExists         400, ALREADY_EXISTS: the name is taken
+    │   └── LoadFailed            a model that was asked to be loaded cannot be
     ├── ModelNotFound             404, NOT_FOUND: unknown model or version
+    │   ├── NoVersions            the model was unloaded
+    │   └── NotPolled             a model to be loaded is not in the repository
+    ├── RegionNotFound            404, NOT_FOUND: unknown region of shared memory
+    ├── Unsupported               501, UNIMPLEMENTED: of the protocol, but not of this server
     ├── NotReady                  503, UNAVAILABLE: known, but not able to answer now
+    │   └── VersionNotReady       another version of the model may
+    ├── NotExplicit               503, UNAVAILABLE: models are not loaded by request here
     ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
-    ├── QueueFull                 503, RESOURCE_EXHAUSTED: more waiting requests than allowed
+    ├── QueueFull                 503, UNAVAILABLE: more waiting requests than allowed
+    ├── QueueTimeout              503, UNAVAILABLE: its time in the queue was over
     └── LoadError                 a model folder that cannot be served; never sent to a client
                                   but shown in the repository index
 
@@ -61,6 +73,30 @@ class BodyTooLarge(RequestError):
         )
 
 
+class TooManyInstances(RequestError):
+    """More pictures than a request may have."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(
+            f"request has {count} instances; the limit of this server is {limit} (--max_instances); "
+            "send them in several requests"
+        )
+
+
+class AnswerTooLarge(RequestError):
+    """The answer would take too much memory."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"the answer would take over {limit_bytes} bytes of memory, the limit of this server; "
+            "send fewer pictures in a request, or ask for less of each"
+        )
+
+
 class NotAcceptable(RequestError):
     """The Accept header names no form that the answer has."""
 
@@ -68,6 +104,22 @@ class NotAcceptable(RequestError):
 
     def __init__(self, accept: str, offered: Sequence[str]) -> None:
         super().__init__(f"Accept is {accept!r}; the answer can be {' or '.join(offered)}")
+
+
+class NoVisionTask(RequestError):
+    """The model answers tensors alone; V1 and `/inference` answer pictures."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"model '{name}' has no vision task (its config.pbtxt has no parameter task); "
+            "ask it over V2"
+        )
+
+
+class AlreadyExists(RequestError):
+    """The name is taken."""
+
+    grpc_code = grpc.StatusCode.ALREADY_EXISTS
 
 
 class ModelNotFound(ServerError):
@@ -81,6 +133,64 @@ class ModelNotFound(ServerError):
         super().__init__(f"Request for unknown model: {which} is not found")
 
 
+class RegionNotFound(ServerError):
+    """Unknown region of shared memory."""
+
+    status = HTTPStatus.NOT_FOUND
+    grpc_code = grpc.StatusCode.NOT_FOUND
+
+    def __init__(self, name: str, kind: str = "") -> None:
+        super().__init__(f"Unable to find {kind}shared memory region: '{name}'")
+
+
+class Unsupported(ServerError):
+    """Of the protocol, but not of this server."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    grpc_code = grpc.StatusCode.UNIMPLEMENTED
+
+
+class NoVersions(ModelNotFound):
+    """A model that was unloaded, in Triton's words."""
+
+    def __init__(self, name: str) -> None:
+        ServerError.__init__(self, f"Request for unknown model: '{name}' has no available versions")
+
+
+class NotPolled(ModelNotFound):
+    """A model to be loaded that is not in the repository, in Triton's words; it says 500."""
+
+    def __init__(self, name: str) -> None:
+        ServerError.__init__(self, f"failed to load '{name}', failed to poll from model repository")
+
+
+class LoadFailed(RequestError):
+    """A model that was asked to be loaded cannot be; what served before goes on.
+
+    It was `polled` if it came as far as its versions; Triton has other words before that.
+    """
+
+    def __init__(self, name: str, reason: str, *, polled: bool = True) -> None:
+        begin = f"load failed for model '{name}'"
+        if not polled:
+            begin = f"failed to load '{name}', failed to poll from model repository"
+        self.polled = polled
+        super().__init__(f"{begin}: {reason}")
+
+
+class NotExplicit(ServerError):
+    """Models are not loaded and unloaded by request in this mode; Triton's first words."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    grpc_code = grpc.StatusCode.UNAVAILABLE
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(
+            "explicit model load / unload is not allowed if polling is enabled; this server's "
+            f"--model_control_mode is {mode}, start it with explicit"
+        )
+
+
 class NotReady(ServerError):
     """Known, but not able to answer now."""
 
@@ -90,6 +200,15 @@ class NotReady(ServerError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"model '{name}' is not ready: {reason}")
+
+
+class VersionNotReady(NotReady):
+    """A version that is known, but loading, broken or gone, in Triton's words."""
+
+    def __init__(self, name: str, number: int) -> None:
+        ServerError.__init__(
+            self, f"Request for unknown model: '{name}' version {number} is not at ready state"
+        )
 
 
 class Unloaded(ServerError):
@@ -104,17 +223,35 @@ class Unloaded(ServerError):
 
 
 class QueueFull(ServerError):
-    """More pictures waiting than the queue may hold."""
+    """More waiting than the queue may hold, in the words of Triton's queue policy.
+
+    Args:
+        what: What is counted: requests or pictures.
+        waiting: How many wait.
+        added: How many more came.
+        limit: How many may wait.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    grpc_code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_code = grpc.StatusCode.UNAVAILABLE
     retry_after_s = 1
 
-    def __init__(self, waiting: int, added: int, limit: int) -> None:
+    def __init__(self, what: str, waiting: int, added: int, limit: int) -> None:
         super().__init__(
-            f"queue is full: {waiting} pictures wait, {added} more would pass the limit of {limit}; "
-            "try again shortly"
+            f"Exceeds maximum queue size: {waiting} {what} wait, {added} more would pass the limit "
+            f"of {limit}; try again shortly"
         )
+
+
+class QueueTimeout(ServerError):
+    """A request whose time in the queue was over before it had its turn, in Triton's words."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    grpc_code = grpc.StatusCode.UNAVAILABLE
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__("Request timeout expired")
 
 
 class LoadError(ServerError):

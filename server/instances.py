@@ -7,6 +7,10 @@ from contract.options import Options, build
 from server.decoder import Base64Text, Source
 from server.errors import BadPicture, RequestError
 
+_MOST_NAMES = 16
+_LONGEST_NAME = 64
+_LONGEST_MESSAGE = 500  # of what a client sent, in an answer
+
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
@@ -46,16 +50,19 @@ def _parse_parameters(parameters: object, options: type[Options]) -> Options:
         return options()
     if not isinstance(parameters, dict):
         raise RequestError(f'"parameters" is {_kind(parameters)}; expected an object')
+    if len(parameters) > _MOST_NAMES:
+        known = ", ".join(options.model_fields) or "none"
+        raise RequestError(f'"parameters" has {len(parameters)} names; known are {known}')
     try:
-        return build(options, parameters)
+        return build(options, {name[:_LONGEST_NAME]: value for name, value in parameters.items()})
     except OptionsError as err:
-        raise RequestError("parameters: " + "; ".join(err.problems)) from err
+        raise RequestError(f"parameters: {'; '.join(err.problems)}"[:_LONGEST_MESSAGE]) from err
 
 
 def _parse_instance(index: int, instance: object) -> Source:
     if not isinstance(instance, dict) or "data" not in instance:
         got = f"keys {sorted(instance)}" if isinstance(instance, dict) else _kind(instance)
-        raise BadPicture(index, f'got {got}; expected {{"data": "<base64>"}}')
+        raise BadPicture(index, f'got {got[:_LONGEST_MESSAGE]}; expected {{"data": "<base64>"}}')
     data = instance["data"]
     if not isinstance(data, str):
         raise BadPicture(index, f'"data" is {_kind(data)}; expected a base64 string')

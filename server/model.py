@@ -1,87 +1,205 @@
 """A served model: one name, its versions, KServe's `Model` interface.
 
-KServe knows a model by its name; which version answers is decided here.
+KServe knows a model by its name; which version answers is decided here. A version takes over
+between two requests: whoever began with the old one ends with it.
+
+    LOADING -> READY -> UNLOADING -> UNAVAILABLE: unloaded
+            -> UNAVAILABLE: reason
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import kserve
 
 from contract.model_config import Json, TensorSpec
 from server.decoder import Decoder
-from server.errors import ModelNotFound, NotReady
+from server.errors import ModelNotFound, NotReady, NoVersions, RequestError, VersionNotReady
 from server.instances import parse_predict_request
+from server.stamps import ModelStamp, VersionStamp
 from server.version import Version
+
+State: TypeAlias = Literal["LOADING", "READY", "UNLOADING", "UNAVAILABLE"]
+
+LOADING = "loading"
+UNLOADED = "unloaded"
+"""Triton's reason for a version that was unloaded because that was asked for."""
+
+_MOST_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class VersionState:
+    """Triton's state of a version, and why it is not READY."""
+
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A loaded version and the stamp of the files that it was loaded from."""
+
+    version: Version
+    stamp: VersionStamp
 
 
 class ServedModel(kserve.Model):
-    """A model of the repository, ready once a version of it was added.
+    """A model of the repository, ready once a version of it serves.
 
     Args:
         name: The name in URLs and requests.
         decoder: Decodes the pictures of its requests.
+
+    Attributes:
+        attempted: The stamp of the files that were last loaded, or could not be.
+        changing: Held while versions are loaded or unloaded.
+        wanted: Whether it is to be served; not after it was unloaded.
     """
 
     def __init__(self, name: str, decoder: Decoder) -> None:
         super().__init__(name)
         self.decoder = decoder
-        self._versions: dict[int, Version] = {}
-        self._reason = "loading"
+        self.attempted: ModelStamp | None = None
+        self.changing = asyncio.Lock()
+        self.wanted = True
+        self._loaded: dict[int, Loaded] = {}
+        self._others: dict[int, VersionState] = {}
+        self._reason = LOADING
 
     @property
     def versions(self) -> Mapping[int, Version]:
-        """The loaded versions by number."""
-        return self._versions
+        """The versions that serve, by number."""
+        return {number: loaded.version for number, loaded in self._loaded.items()}
+
+    @property
+    def stamps(self) -> Mapping[int, VersionStamp]:
+        """What the versions that serve were loaded from, by number."""
+        return {number: loaded.stamp for number, loaded in self._loaded.items()}
 
     @property
     def reason(self) -> str:
-        """Why it is not ready; empty when it is."""
+        """Why it is not ready, or why its last change could not be loaded; empty if all is well."""
+        reasons = [self._reason] if self._reason else []
+        return "; ".join([*reasons, *(one.reason for one in self._others.values() if one.reason)])
+
+    @property
+    def trouble(self) -> str:
+        """What of the whole model is not well; empty if all is."""
         return self._reason
 
     @property
     def serving(self) -> bool:
         """Whether every loaded version can answer, and there is one."""
-        return bool(self._versions) and all(version.alive for version in self._versions.values())
+        return bool(self._loaded) and all(one.version.alive for one in self._loaded.values())
 
     async def healthy(self) -> bool:
         """Whether it can answer; KServe asks this for its readiness routes."""
         return self.serving
 
-    def add(self, version: Version) -> None:
-        """Start a loaded version and let it answer."""
-        version.start()
-        self._versions[version.number] = version
-        self._reason = ""
-        self.ready = True
+    def states(self) -> dict[int, VersionState]:
+        """The state of each version that serves, or did, or should, by number."""
+        serving = {}
+        for number, loaded in self._loaded.items():
+            failed = self._others.get(number, VersionState("READY"))
+            alive = loaded.version.alive
+            serving[number] = (
+                VersionState("READY", failed.reason)
+                if alive
+                else VersionState("UNAVAILABLE", "its batcher has ended")
+            )
+        return dict(sorted({**self._others, **serving}.items()))
 
-    def fail(self, reason: str) -> None:
-        """Note why the model cannot be served."""
-        self._reason = reason
-        self.ready = False
+    def begin(self, numbers: Iterable[int]) -> None:
+        """Note that these versions are being loaded; those that serve go on."""
+        self.wanted = True
+        for number in numbers:
+            self._others[number] = VersionState("LOADING")
+        self._reason = "" if self._loaded else LOADING
 
-    async def stop_versions(self) -> None:
-        """Stop every version after the run that it is at."""
-        self.ready = False
-        self._reason = "unloaded"
-        versions, self._versions = self._versions, {}
-        for version in versions.values():
-            await version.stop()
+    def fail(self, reason: str, number: int | None = None) -> None:
+        """Note why a version, or the whole model, could not be loaded; what serves goes on."""
+        if number is None:
+            self._reason = reason
+        else:
+            self._others[number] = VersionState("UNAVAILABLE", reason)
+
+    def switch(self, arrived: Mapping[int, Loaded], leaving: Iterable[int]) -> dict[int, Version]:
+        """Let loaded versions answer from now on, in one step; call it on the event loop.
+
+        Returns:
+            The versions that no request will find any more, which are to be seen off.
+        """
+        replaced = {number: self._loaded[number] for number in arrived if number in self._loaded}
+        for number, loaded in arrived.items():
+            loaded.version.start()
+            self._loaded[number] = loaded
+            self._others.pop(number, None)
+        for number in leaving:
+            replaced[number] = self._loaded.pop(number)
+            self._others[number] = VersionState("UNLOADING")
+        if self._loaded or self._reason == LOADING:
+            self._reason = ""
+        self.ready = bool(self._loaded)
+        return {number: loaded.version for number, loaded in replaced.items()}
+
+    def unload(self) -> dict[int, Version]:
+        """Let no request find a version any more; returns them, to be seen off."""
+        self.attempted = None
+        self.wanted = False
+        leaving = self.switch({}, list(self._loaded))
+        self._reason = UNLOADED
+        return leaving
+
+    def left(self, number: int) -> None:
+        """Note that a version which `switch` or `unload` returned has stopped."""
+        if self._others.get(number) == VersionState("UNLOADING"):
+            self._others[number] = VersionState("UNAVAILABLE", UNLOADED)
+
+    def forget(self, present: Iterable[int]) -> None:
+        """Drop what is known of versions that neither serve nor are `present` on disk."""
+        kept = set(present)
+        gone = [
+            number
+            for number, one in self._others.items()
+            if number not in kept and one.state == "UNAVAILABLE"
+        ]
+        for number in gone:
+            del self._others[number]
 
     def version(self, number: str = "") -> Version:
         """The version of that number, or the newest.
 
         Raises:
-            ModelNotFound: No such version is served.
-            NotReady: The model has no version that can answer.
+            RequestError: The number is none.
+            ModelNotFound: There is no such version, or all were unloaded.
+            NotReady: It is known, but cannot answer.
         """
-        if not self._versions:
-            raise NotReady(self.name, self._reason)
         if not number:
-            return self._versions[max(self._versions)]
-        for known, version in self._versions.items():
-            if str(known) == number:
-                return version
-        raise ModelNotFound(self.name, number[:40])
+            if self._loaded:
+                return self._loaded[max(self._loaded)].version
+            if not self.wanted:
+                raise NoVersions(self.name)
+            raise NotReady(self.name, self.reason)
+        known = _parse_number(number)
+        if known in self._loaded:
+            return self._loaded[known].version
+        if known in self._others:
+            raise VersionNotReady(self.name, known)
+        raise ModelNotFound(self.name, number)
+
+    def use(self, number: str = "") -> AbstractContextManager[Version]:
+        """The version of that number, or the newest, for as long as a request is answered by it.
+
+        A version that was replaced is unloaded when the last such request ends.
+
+        Raises:
+            RequestError, ModelNotFound, NotReady: As `version`.
+        """
+        return self.version(number).in_use()
 
     async def predict(
         self,
@@ -96,21 +214,37 @@ class ServedModel(kserve.Model):
             NotReady: The model has no version that can answer.
             QueueFull: Too many pictures wait already.
         """
-        version = self.version()
-        request = parse_predict_request(payload, version.task.options)
-        return {"predictions": await version.answer(self.decoder, request)}
+        with self.use() as version:
+            request = parse_predict_request(payload, version.vision_task.options)
+            return {"predictions": await version.answer(self.decoder, request)}
 
     def get_input_types(self) -> list[dict[str, Json]]:
         """The inputs as V2 metadata."""
-        return tensor_metadata(self.version().config.inputs)
+        config = self.version().config
+        return tensor_metadata(config.inputs, batched=config.max_batch_size > 0)
 
     def get_output_types(self) -> list[dict[str, Json]]:
         """The outputs as V2 metadata."""
-        return tensor_metadata(self.version().config.outputs)
+        config = self.version().config
+        return tensor_metadata(config.outputs, batched=config.max_batch_size > 0)
 
 
-def tensor_metadata(specs: Sequence[TensorSpec]) -> list[dict[str, Json]]:
-    """V2 metadata of batched tensors: name, datatype, shape with -1 for the batch."""
+def tensor_metadata(specs: Sequence[TensorSpec], *, batched: bool) -> list[dict[str, Json]]:
+    """V2 metadata of tensors: name, datatype, shape, with -1 for the batch where there is one."""
     return [
-        {"name": spec.name, "datatype": spec.datatype, "shape": [-1, *spec.dims]} for spec in specs
+        {
+            "name": spec.name,
+            "datatype": spec.datatype,
+            "shape": [-1, *spec.dims] if batched else [*spec.dims],
+        }
+        for spec in specs
     ]
+
+
+def _parse_number(text: str) -> int:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise RequestError(
+            f"failed to get model version from specified version string '{text[:40]}' "
+            "(details: stoll), version should be an integral value > 0"
+        )
+    return int(text)

@@ -1,63 +1,91 @@
 """The models of a repository, loaded; KServe's `ModelRepository`.
 
+Which models there are, and who may change that; how a version comes and goes is lifecycle.py's.
 A folder that cannot be served is kept with its reason: the index names it, the server is not
 ready, and the other models answer.
 """
 
 import asyncio
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import kserve
 
-from contract.errors import ContractError
-from contract.model_config import CONFIG_FILE, ModelConfig, read_model_config
-from contract.repository import list_model_dirs, list_versions
+from contract.model_config import ModelConfig
 from server.decoder import Decoder
-from server.errors import LoadError, ModelNotFound
+from server.errors import LoadError, LoadFailed, ModelNotFound, NotExplicit, NotPolled
+from server.index import IndexRow, index_rows
+from server.lifecycle import Lifecycle
 from server.model import ServedModel
-from server.version import Engine, Version, load_version
+from server.overrides import parse_override, write_private_folder
+from server.sources import ModelFolder, Source
+from server.version import Engine
 
 logger = logging.getLogger(__name__)
 
+ControlMode: TypeAlias = Literal["none", "poll", "explicit"]
+
 
 @dataclass(frozen=True, slots=True)
-class IndexRow:
-    """A line of the repository index, with Triton's states."""
+class Control:
+    """How the repository is kept, in the meaning of Triton's options.
 
-    name: str
-    version: str
-    state: str
-    reason: str
+    Attributes:
+        mode: none loads all models at the start; poll also follows changes on disk; explicit
+            loads what `load_models` names, and then what requests ask for.
+        load_models: In explicit mode, the models to load at the start; "*" for all.
+        strict_readiness: Whether the server is ready only if every model is.
+        max_file_bytes: Most bytes of the files that a load request may bring.
+    """
+
+    mode: ControlMode = "none"
+    load_models: tuple[str, ...] = ()
+    strict_readiness: bool = True
+    max_file_bytes: int = 64 * 1024 * 1024
 
 
 class Repository(kserve.ModelRepository):
-    """Every model of a repository folder, by name.
+    """Every model of what the user named, by name.
 
     Args:
-        sources: The folder of each model, by name.
+        source: Where the models lie.
         engine: How they are run.
         decoder: Decodes the pictures of their requests.
+        control: How the repository is kept.
     """
 
-    def __init__(self, sources: dict[str, Path], engine: Engine, decoder: Decoder) -> None:
+    def __init__(self, source: Source, engine: Engine, decoder: Decoder, control: Control) -> None:
         super().__init__()
-        self._sources = sources
-        self._engine = engine
-        self._loaded = False
+        self.source = source
+        self.control = control
         self.draining = False
-        for name in sources:
-            self.update(ServedModel(name, decoder))
+        self._lifecycle = Lifecycle(engine)
+        self._decoder = decoder
+        self._started = False
+
+    @property
+    def control_mode(self) -> ControlMode:
+        """Whether models are loaded at the start, by polling or by request."""
+        return self.control.mode
 
     @property
     def ready(self) -> bool:
-        """Whether every model is loaded, warmed up and answering, and the server is not leaving."""
-        return self._loaded and not self.draining and all(m.serving for m in self.served())
+        """Whether the models of the start are loaded and answer, and the server is not leaving."""
+        if not self._started or self.draining:
+            return False
+        return not self.control.strict_readiness or not self.broken()
 
     def served(self) -> list[ServedModel]:
-        """The models in the order of their names."""
-        return [self.models[name] for name in sorted(self.models)]
+        """The models that are to be served, in the order of their names."""
+        models = [self.models[name] for name in sorted(self.models)]
+        return [model for model in models if model.wanted]
+
+    def broken(self) -> list[ServedModel]:
+        """The models that are to be served, but cannot answer."""
+        return [model for model in self.served() if not model.serving]
 
     def find(self, name: str) -> ServedModel:
         """The model of that name.
@@ -70,110 +98,129 @@ class Repository(kserve.ModelRepository):
             raise ModelNotFound(name)
         return model
 
-    async def load_all(self) -> None:
-        """Load every model in a thread, one after the other, so that health answers meanwhile."""
+    def index(self, *, only_ready: bool = False) -> list[IndexRow]:
+        """A row for each version of each model; one of the name alone for what was never loaded."""
+        return index_rows(self.models, self._names_on_disk(), only_ready=only_ready)
+
+    async def start(self) -> None:
+        """Load the models of the start, so that health answers meanwhile.
+
+        Raises:
+            LoadError: The repository cannot be read.
+        """
+        folders = await asyncio.to_thread(self.source.folders)
+        names = folders.keys() if self._loads_all else self.control.load_models
+        for name in sorted(names):
+            self.models[name] = ServedModel(name, self._decoder)
         for model in self.served():
-            await self._load_one(model)
-        self._loaded = True
-        serving = sum(model.serving for model in self.served())
-        logger.info("repository models=%d serving=%d", len(self.models), serving)
+            if model.name in folders:
+                await self.bring(folders[model.name])
+            else:
+                model.fail(str(NotPolled(model.name)))
+        self._started = True
+        logger.info(
+            "repository mode=%s models=%d broken=%d",
+            *(self.control.mode, len(self.models), len(self.broken())),
+        )
+
+    async def load(
+        self,
+        name: str,
+        config_json: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Load a model, or what changed of a loaded one; returns when that answers.
+
+        Args:
+            name: The model.
+            config_json: A configuration instead of config.pbtxt, JSON of Triton's schema.
+            files: Content by path, instead of the model's folder; needs `config_json`.
+
+        Raises:
+            NotExplicit: The mode is another.
+            NotPolled: The repository has no such model.
+            LoadFailed: It, or a version of it, cannot be served; the rest serves.
+        """
+        self._require_explicit()
+        override = None if config_json is None else parse_override(name, config_json)
+        # A client that leaves must not leave a model half loaded.
+        task = asyncio.create_task(self._load(name, override, files or {}), name=f"load-{name}")
+        if (failed := await asyncio.shield(task)) is None:
+            return
+        model: ServedModel | None = self.models.get(name)
+        if model is not None and not failed.polled and not model.versions:
+            model.wanted = False  # nothing came of the request, so nothing is to be served
+        raise failed
+
+    async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
+        """Let no request find a model any more; it stops when those under way end.
+
+        As in Triton, a name that is not loaded is no error. No model depends on another here, so
+        `unload_dependents` changes nothing.
+
+        Raises:
+            NotExplicit: The mode is another.
+        """
+        self._require_explicit()
+        model: ServedModel | None = self.models.get(name)
+        if model is not None:
+            async with model.changing:
+                self._lifecycle.see_off(model, model.unload())
+            logger.info("unloaded model=%s", name)
+
+    async def bring(
+        self, folder: ModelFolder, override: ModelConfig | None = None
+    ) -> LoadFailed | None:
+        """Load what is new or changed of a model; returns why some of it could not be."""
+        if folder.name not in self.models:
+            self.models[folder.name] = ServedModel(folder.name, self._decoder)
+        return await self._lifecycle.bring(self.models[folder.name], folder, override)
+
+    def drop(self, name: str) -> None:
+        """Forget a model whose folder is gone; it stops when its requests end."""
+        model: ServedModel = self.models.pop(name)
+        self._lifecycle.see_off(model, model.unload())
+        logger.info("unloaded model=%s, its folder is gone", name)
 
     async def stop(self) -> None:
         """Stop every model after the run that it is at."""
         for model in self.served():
-            await model.stop_versions()
+            self._lifecycle.see_off(model, model.unload())
+        await self._lifecycle.stop()
 
-    def index(self, *, only_ready: bool = False) -> list[IndexRow]:
-        """Name, version, state and reason of each model."""
-        rows = [row for model in self.served() for row in _index_rows(model)]
-        return [row for row in rows if row.state == "READY" or not only_ready]
-
-    async def _load_one(self, model: ServedModel) -> None:
+    async def _load(
+        self, name: str, override: ModelConfig | None, files: Mapping[str, bytes]
+    ) -> LoadFailed | None:
+        if not files:
+            folders = await asyncio.to_thread(self.source.folders)
+            if name not in folders:
+                raise NotPolled(name)
+            return await self.bring(folders[name], override)
+        if override is None:
+            reason = "files need a configuration beside them, parameters.config"
+            raise LoadFailed(name, reason, polled=False)
+        private = await asyncio.to_thread(
+            write_private_folder, name, files, self.control.max_file_bytes
+        )
         try:
-            version = await asyncio.to_thread(
-                load_newest, self._sources[model.name], model.name, self._engine
-            )
+            return await self.bring(ModelFolder(name, Path(private.name)), override)
+        finally:
+            await asyncio.to_thread(private.cleanup)
+
+    @property
+    def _loads_all(self) -> bool:
+        return self.control.mode != "explicit" or self.control.load_models == ("*",)
+
+    def _names_on_disk(self) -> Iterable[str]:
+        """The models that a request could load; in other modes all of them are known."""
+        if self.control.mode != "explicit":
+            return ()
+        try:
+            return self.source.folders()
         except LoadError as err:
-            logger.warning("cannot serve model=%s reason=%s", model.name, err)
-            model.fail(str(err))
-        except Exception as err:  # one model's folder must not keep the others from loading
-            logger.exception("cannot serve model=%s", model.name)
-            model.fail(f"internal error: {err!r}")
-        else:
-            model.add(version)
+            logger.warning("cannot list the repository reason=%s", err)
+            return ()
 
-
-def find_models(
-    repository: Path | None, model_dir: Path | None, name: str | None
-) -> dict[str, Path]:
-    """The folder of each model to serve, by name.
-
-    Args:
-        repository: A folder of model folders, or None.
-        model_dir: One model's folder, or a repository, as KServe mounts either; or None.
-        name: The name for the one model of `model_dir`; its config's own, if None.
-
-    Raises:
-        LoadError: The folder holds neither a model nor models.
-    """
-    root = repository or model_dir
-    if root is None or not root.is_dir():
-        raise LoadError(f"{root} is not a folder; expected a model repository or a model's folder")
-    if model_dir is not None and _is_model(model_dir):
-        return {name or _config_name(model_dir): model_dir}
-    if _is_model(root):
-        raise LoadError(
-            f"{root} is one model's folder; give it as --model_dir, or its parent folder"
-        )
-    try:
-        models = {path.name: path for path in list_model_dirs(root)}
-    except ContractError as err:
-        raise LoadError(str(err)) from err
-    if name is not None and len(models) == 1:
-        return {name: next(iter(models.values()))}
-    if not models:
-        logger.warning("repository=%s holds no model; nothing will be served", root)
-    return models
-
-
-def load_newest(model_dir: Path, name: str, engine: Engine) -> Version:
-    """Load the newest version of a model under `name`; blocks.
-
-    Raises:
-        LoadError: It cannot be served; the message says why.
-    """
-    try:
-        config = read_model_config(model_dir)
-    except ContractError as err:
-        raise LoadError(str(err)) from err
-    versions = list_versions(model_dir)
-    if not versions:
-        raise LoadError(f"{model_dir} holds no version folder; expected {model_dir / '1'}")
-    return load_version(model_dir, versions[-1], config.renamed(name), engine)
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / CONFIG_FILE).is_file()
-
-
-def _config_name(model_dir: Path) -> str:
-    try:
-        config: ModelConfig = read_model_config(model_dir)
-    except ContractError as err:
-        raise LoadError(str(err)) from err
-    return config.name
-
-
-def _index_rows(model: ServedModel) -> list[IndexRow]:
-    if not model.versions:
-        state = "LOADING" if model.reason == "loading" else "UNAVAILABLE"
-        return [IndexRow(model.name, "", state, model.reason)]
-    return [
-        IndexRow(
-            name=model.name,
-            version=str(number),
-            state="READY" if version.alive else "UNAVAILABLE",
-            reason="" if version.alive else "its batcher has ended",
-        )
-        for number, version in sorted(model.versions.items())
-    ]
+    def _require_explicit(self) -> None:
+        if self.control.mode != "explicit":
+            raise NotExplicit(self.control.mode)

@@ -1,9 +1,10 @@
 """The server's options: each a flag, and a variable APERTURE_ + upper-case name."""
 
+import itertools
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from contract.options import Options
 from contract.pictures import DEFAULT_MAX_PIXELS
@@ -23,14 +24,50 @@ class ServerOptions(Options):
     model_dir: Path | None = Field(
         None, description="one model's folder, or a whole repository, as KServe mounts it"
     )
+    model_control_mode: Literal["none", "poll", "explicit"] = Field(
+        "none",
+        description="none loads every model at the start; poll also follows changes of the "
+        "repository; explicit loads what --load_model names, and then what requests ask for",
+    )
+    repository_poll_secs: int = Field(
+        15, ge=1, description="in mode poll, seconds between two looks at the repository"
+    )
+    load_model: tuple[str, ...] = Field(
+        (),
+        description="in mode explicit, a model to load at the start; may be given again; "
+        "* for all; the variable takes a list with commas",
+    )
+    strict_readiness: bool = Field(
+        default=True,
+        description="ready only if every model answers; false: ready once they were loaded or not",
+    )
+    exit_on_error: bool = Field(
+        default=False, description="end with status 1 if a model cannot be loaded at the start"
+    )
     http_port: int = Field(8080, ge=1, le=65535, description="port of REST")
     grpc_port: int = Field(8081, ge=1, le=65535, description="port of gRPC")
-    provider: Literal["auto", "cpu", "openvino", "cuda"] = Field(
-        "auto", description="execution provider of onnxruntime; auto takes the best there is"
+    allow_metrics: bool = Field(default=True, description="answer GET /metrics")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port of GET /metrics alone; by default that of REST"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    provider: Literal["auto", "cpu", "openvino", "cuda", "tensorrt"] = Field(
         "auto",
-        description="arithmetic of the CPU; auto takes bf16 where the CPU has AMX or AVX512-BF16",
+        description="execution provider of onnxruntime, whatever config.pbtxt names; auto takes "
+        "what that names, else the best there is",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="arithmetic: bf16 is of openvino, fp16 of tensorrt; auto takes a lower one "
+        "than fp32 where config.pbtxt names it or its measurement allows it",
+    )
+    strict_accelerators: bool = Field(
+        default=False,
+        description="do not serve a model whose execution provider fails; else the next one is "
+        "tried: tensorrt, cuda, openvino, cpu",
+    )
+    engine_cache_dir: Path | None = Field(
+        None,
+        description="folder for TensorRT's engines of versions whose folders cannot be written to",
     )
     threads: int = Field(
         0,
@@ -42,6 +79,9 @@ class ServerOptions(Options):
         ge=1,
         description="pictures that may wait for a model before requests are refused with 503",
     )
+    max_instances: int = Field(
+        4096, ge=1, description="most pictures of a request to a model with a vision task"
+    )
     max_pixels: int = Field(
         DEFAULT_MAX_PIXELS, ge=1, description="largest picture, in pixels, that is decoded"
     )
@@ -49,6 +89,18 @@ class ServerOptions(Options):
         64 * 1024 * 1024,
         ge=1,
         description="largest body of a REST request and message of gRPC, in bytes",
+    )
+    max_json_depth: int = Field(
+        100, ge=1, le=500, description="how deep the JSON of a request may nest"
+    )
+    http_max_header_size: int = Field(
+        64 * 1024, ge=1024, description="largest request line and headers of REST, in bytes"
+    )
+    http_read_timeout: float = Field(
+        60.0,
+        gt=0,
+        description="seconds that the headers of a REST request may take to come, and each pause "
+        "in its body, before the connection is closed",
     )
     shutdown_delay: float = Field(
         1.0,
@@ -58,9 +110,55 @@ class ServerOptions(Options):
     grace_period: int = Field(
         30, ge=1, description="seconds that requests under way may take after that"
     )
+    server_name: str = Field("aperture", description="name in the server's V2 metadata")
+    allow_shared_memory: bool = Field(
+        default=False,
+        description="let clients register system shared memory, which names memory of this host",
+    )
+    grpc_infer_response_compression_level: Literal["none", "low", "medium", "high"] = Field(
+        "none", description="compression of gRPC responses to clients that accept it"
+    )
+    grpc_keepalive_time: int = Field(
+        7_200_000, ge=1, description="ms without traffic until the server pings a gRPC client"
+    )
+    grpc_keepalive_timeout: int = Field(
+        20_000, ge=1, description="ms that the answer to such a ping may take"
+    )
+    grpc_keepalive_permit_without_calls: bool = Field(
+        default=False, description="ping gRPC clients that have no call under way, too"
+    )
+    grpc_http2_max_pings_without_data: int = Field(
+        2, ge=0, description="pings of the server without data between them; 0: any number"
+    )
+    grpc_http2_min_recv_ping_interval_without_data: int = Field(
+        300_000, ge=0, description="ms between two pings of a gRPC client without data"
+    )
+    grpc_http2_max_ping_strikes: int = Field(
+        2, ge=0, description="pings too early until a gRPC client is cut off; 0: never"
+    )
     access_log: bool = Field(default=False, description="log a line for each REST request")
 
     alternatives: ClassVar[frozenset[str]] = frozenset({"model_repository", "model_dir"})
+
+    def ports(self) -> dict[str, int]:
+        """The ports to listen on, by flag."""
+        ports = {"--http_port": self.http_port, "--grpc_port": self.grpc_port}
+        if self.allow_metrics and self.metrics_port is not None:
+            ports["--metrics_port"] = self.metrics_port
+        return ports
+
+    @field_validator("load_model", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return value.split(",") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _start_of_explicit_mode(self) -> "ServerOptions":
+        if self.load_model and self.model_control_mode != "explicit":
+            raise ValueError("--load_model needs --model_control_mode explicit")
+        if "*" in self.load_model and len(self.load_model) > 1:
+            raise ValueError("--load_model *, which is every model, must be the only one")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> "ServerOptions":
@@ -70,6 +168,11 @@ class ServerOptions(Options):
             )
         if self.model_name is not None and self.model_dir is None:
             raise ValueError("--model_name names the model of --model_dir, which is not given")
-        if self.http_port == self.grpc_port:
-            raise ValueError(f"--http_port and --grpc_port are both {self.http_port}")
+        return self
+
+    @model_validator(mode="after")
+    def _ports(self) -> "ServerOptions":
+        for (flag, port), (other, its) in itertools.combinations(self.ports().items(), 2):
+            if port == its:
+                raise ValueError(f"{flag} and {other} are both {port}")
         return self

@@ -5,7 +5,7 @@ extension (little endian; a BYTES element is a 4-byte length and its bytes).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.model_config import Json
+from server.bytes_elements import check_count, join_elements, split_elements, texts_of
 from server.decoder import Source
 from server.errors import RequestError
+from server.json_numbers import numbers_from_json
 
 NUMPY_OF_DATATYPE: Final[Mapping[str, np.dtype[np.generic]]] = {
     "BOOL": np.dtype(np.bool_),
@@ -30,16 +32,31 @@ NUMPY_OF_DATATYPE: Final[Mapping[str, np.dtype[np.generic]]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-DATATYPE_OF_NUMPY: Final = {dtype: name for name, dtype in NUMPY_OF_DATATYPE.items()}
 BYTES: Final = "BYTES"
 
-_KINDS_OF: Final = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
-_PART_NUMBERS: Final = 1 << 16
+BF16: Final = "BF16"
+BF16_BITS: Final = np.dtype("V2")
+"""The dtype of a BF16 output: two bytes that are no number to numpy, so none is taken for one."""
+
+DATATYPE_OF_NUMPY: Final[Mapping[np.dtype[Any], str]] = {
+    BF16_BITS: BF16,
+    **{dtype: name for name, dtype in NUMPY_OF_DATATYPE.items()},
+}
+NOT_IN_JSON: Final = ("FP16", BF16)
+"""Datatypes that Triton refuses in JSON, either way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of a request: numbers in `array`, or, for BYTES, picture files in `elements`."""
+    """A tensor of a request.
+
+    Attributes:
+        name: The input's name.
+        datatype: Its V2 datatype.
+        shape: Its shape, with the batch axis where the model has one.
+        array: Its numbers; BF16 as the 16 bits of each. None for BYTES.
+        elements: For BYTES, the elements in row-major order: picture files or strings.
+    """
 
     name: str
     datatype: str
@@ -70,28 +87,35 @@ class InferRequest:
         id: The client's name for the request, echoed in the response.
         inputs: Its tensors.
         outputs: The outputs it asks for; empty asks for all.
+        priority: Its level in the queue, 1 the most urgent; 0 asks for the model's default.
+        timeout_us: How long it may wait in the queue, in microseconds; 0 asks for the default.
     """
 
     id: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[RequestedOutput, ...] = field(default=())
+    priority: int = 0
+    timeout_us: int = 0
 
 
-def tensor_from_raw(name: str, datatype: str, shape: Sequence[int], raw: memoryview) -> Tensor:
-    """A tensor from the binary tensor data of one input.
+def tensor_from_raw(
+    name: str, datatype: str, shape: Sequence[int], raw: memoryview, model: str
+) -> Tensor:
+    """A tensor from the binary tensor data of one input of `model`.
 
     Raises:
         RequestError: Unknown datatype, or the bytes do not fill the shape.
     """
     dims = _check_shape(name, shape)
     if datatype == BYTES:
-        return Tensor(name, datatype, dims, elements=_split_elements(name, math.prod(dims), raw))
+        elements = split_elements(name, math.prod(dims), raw, model)
+        return Tensor(name, datatype, dims, elements=elements)
     dtype = _dtype(name, datatype)
     expected = math.prod(dims) * dtype.itemsize
     if len(raw) != expected:
         raise RequestError(
-            f"input '{name}': {len(raw)} bytes of binary data; "
-            f"shape {list(dims)} of {datatype} is {expected} bytes"
+            f"input byte size mismatch for input '{name}' for model '{model}'. "
+            f"Expected {expected}, got {len(raw)}"
         )
     try:
         return Tensor(name, datatype, dims, np.frombuffer(raw, dtype).reshape(dims))
@@ -107,27 +131,33 @@ def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: objec
     """
     dims = _check_shape(name, shape)
     dtype = _dtype(name, datatype)
+    if datatype in NOT_IN_JSON:
+        raise RequestError(
+            f"receiving {datatype} data via JSON is not supported. Please use the binary data "
+            f"format for input {name}"
+        )
     try:
-        parts = [_numbers(part, dtype) for part in _parts(data)]
-        flat: NDArray[np.generic] = np.concatenate(parts) if parts else np.zeros(0, dtype)
-        return Tensor(name, datatype, dims, flat.reshape(dims))
+        numbers = numbers_from_json(data, dtype)
+        if numbers.size != math.prod(dims):
+            raise RequestError(
+                "Unable to parse 'data': Shape does not match true shape of 'data' field: input "
+                f"'{name}' has {numbers.size} values, shape {list(dims)} has {math.prod(dims)}"
+            )
+        return Tensor(name, datatype, dims, numbers.reshape(dims))
     except (TypeError, ValueError, OverflowError) as err:
         raise RequestError(
             f"input '{name}': data do not make a {datatype} tensor of shape {list(dims)}: {err}"
         ) from err
 
 
-def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[Source]) -> Tensor:
-    """A BYTES tensor from its elements.
+def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[Source], model: str) -> Tensor:
+    """A BYTES tensor of `model` from its elements.
 
     Raises:
         RequestError: Another number of elements than the shape has.
     """
     dims = _check_shape(name, shape)
-    if len(elements) != math.prod(dims):
-        raise RequestError(
-            f"input '{name}': {len(elements)} elements; shape {list(dims)} has {math.prod(dims)}"
-        )
+    check_count(name, math.prod(dims), len(elements), model)
     return Tensor(name, BYTES, dims, elements=tuple(elements))
 
 
@@ -136,16 +166,17 @@ def best_classes(
 ) -> NDArray[np.object_]:
     """Best classes of scores[N, K], best first -> b"score:index:label"[N, min(count, K)].
 
-    The label is left out where `labels` has none for the index.
+    The label is left out where `labels` has none for the index. Floats have six decimals.
 
     Source: Triton's classification extension,
     https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
     """
     rows = scores.reshape(len(scores), -1)
     best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    form = "f" if rows.dtype.kind == "f" else "d"
     texts = [
         [
-            f"{row[i]:f}:{i}:{labels[i]}" if i < len(labels) else f"{row[i]:f}:{i}"
+            f"{row[i]:{form}}:{i}:{labels[i]}" if i < len(labels) else f"{row[i]:{form}}:{i}"
             for i in indices.tolist()
         ]
         for row, indices in zip(rows, best, strict=True)
@@ -158,16 +189,23 @@ def to_raw(array: NDArray[np.generic]) -> bytes:
     """The binary tensor data of an output; BYTES elements are an array of objects."""
     if array.dtype != np.object_:
         return np.ascontiguousarray(array).tobytes()
-    elements: list[bytes] = array.reshape(-1).tolist()
-    return b"".join(len(element).to_bytes(4, "little") + element for element in elements)
+    return join_elements(array.reshape(-1).tolist())
 
 
-def to_json(array: NDArray[np.generic]) -> NDArray[np.generic] | list[str]:
-    """The flat `data` of an output; BYTES elements become text."""
+def to_json(name: str, array: NDArray[np.generic]) -> NDArray[np.generic] | list[str]:
+    """The flat `data` of the output `name`; BYTES elements become text.
+
+    Raises:
+        RequestError: JSON cannot hold the output; binary data can.
+    """
+    if datatype_of(array) in NOT_IN_JSON:
+        raise RequestError(
+            f"sending {datatype_of(array)} data via JSON is not supported. Please use the binary "
+            f"data format for output '{name}'"
+        )
     if array.dtype != np.object_:
         return np.ascontiguousarray(array).reshape(-1)
-    elements: list[bytes] = array.reshape(-1).tolist()
-    return [element.decode() for element in elements]
+    return texts_of(name, array.reshape(-1).tolist())
 
 
 def datatype_of(array: NDArray[np.generic]) -> str:
@@ -183,12 +221,14 @@ def describe_tensor(name: str, array: NDArray[np.generic]) -> dict[str, Json]:
 
 
 def _dtype(name: str, datatype: str) -> np.dtype[np.generic]:
+    if datatype == BF16:
+        return np.dtype("<u2")
     try:
         return NUMPY_OF_DATATYPE[datatype]
     except KeyError:
-        known = ", ".join([*NUMPY_OF_DATATYPE, BYTES])
+        known = ", ".join([*NUMPY_OF_DATATYPE, BF16, BYTES])
         raise RequestError(
-            f"input '{name}': datatype {datatype!r} is unknown; expected one of {known}"
+            f"invalid datatype for input {name}: got {datatype[:20]!r}, expected one of {known}"
         ) from None
 
 
@@ -196,48 +236,3 @@ def _check_shape(name: str, shape: Sequence[Any]) -> tuple[int, ...]:
     if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0 for dim in shape):
         raise RequestError(f"input '{name}': shape {list(shape)}; expected a list of sizes >= 0")
     return tuple(shape)
-
-
-def _parts(data: object) -> Iterator[object]:
-    """Nested lists in parts small enough that numpy does not hold the interpreter for long."""
-    if not isinstance(data, list):
-        yield data
-    elif any(isinstance(item, list) and item and isinstance(item[0], list) for item in data[:1]):
-        for item in data:
-            yield from _parts(item)
-    else:
-        width = len(data[0]) if data and isinstance(data[0], list) else 1
-        step = max(1, _PART_NUMBERS // max(1, width))
-        for start in range(0, len(data), step):
-            yield data[start : start + step]
-
-
-def _numbers(part: object, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """One part as a flat array of `dtype`; refuses values that are not of it."""
-    values = np.asarray(part)
-    if values.size and values.dtype.kind not in _KINDS_OF[dtype.kind]:
-        raise TypeError(f"values of kind {values.dtype}")
-    if dtype.kind in "ui" and values.size:
-        _check_range(values, np.iinfo(dtype))
-    return values.astype(dtype).reshape(-1)
-
-
-def _check_range(values: NDArray[Any], info: np.iinfo[Any]) -> None:
-    if values.min() < info.min or values.max() > info.max:
-        raise ValueError(f"a value outside [{info.min}, {info.max}]")
-
-
-def _split_elements(name: str, count: int, raw: memoryview) -> tuple[bytes, ...]:
-    elements: list[bytes] = []
-    offset = 0
-    while offset < len(raw) and len(elements) < count:
-        end = offset + 4 + int.from_bytes(raw[offset : offset + 4], "little")
-        if offset + 4 > len(raw) or end > len(raw):
-            raise RequestError(f"input '{name}': BYTES element {len(elements)} runs past the data")
-        elements.append(bytes(raw[offset + 4 : end]))
-        offset = end
-    if offset != len(raw) or len(elements) != count:
-        raise RequestError(
-            f"input '{name}': {len(raw)} bytes do not hold exactly {count} BYTES elements"
-        )
-    return tuple(elements)

@@ -1,52 +1,46 @@
-"""One loaded version of a model: its session, its batcher, its task.
+"""One loaded version of a model: its runs, its batcher, its task.
 
-`load_version` does the blocking work (read, open, warm up) and belongs in a thread; `start` and
-the inference calls belong on the event loop.
+Made by server/loader.py in a thread; `start` and the inference calls belong on the event loop. Each
+request is counted in the version's statistics, whichever protocol it came by.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from contract.errors import ContractError
-from contract.labels import read_labels
-from contract.model_config import MODEL_FILE, ModelConfig, TensorSpec
-from contract.pictures import Picture, without_pixels
-from server.batcher import Batcher, Row
-from server.decoder import Decoder, Source
-from server.errors import LoadError, RequestError
+from contract.model_config import ModelConfig
+from contract.options import Options
+from contract.pictures import Picture
+from contract.scheduling import read_scheduling
+from server.batcher import Batcher
+from server.decoder import Decoder
+from server.durations import timed
+from server.errors import AnswerTooLarge, NoVisionTask, RequestError, TooManyInstances
+from server.execution import Execution, Row, joined, rows_of
+from server.inference import Inference, Turn, part_rows
+from server.input_check import check_inputs
 from server.instances import PredictRequest
-from server.providers import Choice, choose, detect_machine, open_session
+from server.record import StageTrace, Tracer, recorded
+from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
-from server.tensors import (
-    BYTES,
-    NUMPY_OF_DATATYPE,
-    InferRequest,
-    RequestedOutput,
-    Tensor,
-    best_classes,
-)
+from server.tensors import InferRequest, RequestedOutput, best_classes
 
-logger = logging.getLogger(__name__)
+MAX_ANSWER_BYTES: Final = 512 * 2**20
 
-PART_PICTURES: Final = 256
+_NO_CLASSES: Final = ("BOOL", "BF16", "BYTES")
+_LARGE_ANSWER_BYTES = 2**20
+_BYTES_OF_JSON = 4  # what V2's JSON takes for a byte of an output, about
 
-_ONNX_TYPES = {
-    "tensor(uint8)": "UINT8",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-}
+AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,87 +50,126 @@ class Engine:
     Attributes:
         provider: The provider that the user asked for, or auto.
         precision: The arithmetic that the user asked for, or auto.
-        threads: Threads of one inference.
-        max_queue_size: Most pictures waiting for a version.
+        threads: Threads of the inferences that go on at once.
+        max_queue_size: Most pictures or batch rows waiting for a version.
+        max_instances: Most pictures of a request.
+        tracer: Decides which requests are traced; None if no request is.
+        strict_accelerators: Whether a version whose provider fails is not to be served.
+        engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
+            written to.
     """
 
     provider: str
     precision: str
     threads: int
     max_queue_size: int
+    max_instances: int = 4096
+    tracer: Tracer | None = None
+    strict_accelerators: bool = False
+    engine_cache_dir: Path | None = None
 
 
 class Version:
-    """A loaded version; made by `load_version`."""
+    """A loaded version; made by `server.loader.load_version`.
+
+    Args:
+        number: Its number.
+        config: The model's configuration, as it is shown.
+        labels: The class names in index order; empty if there are none.
+        execution: How it is run.
+        engine: How all versions are run on this machine.
+    """
 
     def __init__(
         self,
         number: int,
         config: ModelConfig,
         labels: tuple[str, ...],
-        session: ort.InferenceSession,
+        execution: Execution,
         engine: Engine,
     ) -> None:
         self.number = number
         self.config = config
         self.labels = labels
-        self.task: Task = TASKS[config.task](config, labels)
-        self._session = session
-        self._part = min(PART_PICTURES, engine.max_queue_size)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"infer-{config.name}")
-        self._batcher = Batcher(
-            self._run, self._executor, config.max_batch_size, engine.max_queue_size
+        self.statistics = Statistics()
+        self.task: Task | None = TASKS[config.task](config, labels) if config.task else None
+        self._output_bytes = execution.output_bytes
+        self._executor = ThreadPoolExecutor(
+            len(execution.runs), thread_name_prefix=f"infer-{config.name}"
         )
+        self._batcher = Batcher(
+            execution,
+            self._executor,
+            read_scheduling(config).dynamic_batching,
+            engine.max_queue_size,
+            self.statistics,
+        )
+        self._max_instances = engine.max_instances
+        self._tracer = engine.tracer
+        part = part_rows(execution, engine.max_queue_size)
+        self._inference = Inference(config, self.task, self._batcher, part)
+        self._requests = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def alive(self) -> bool:
         """Whether it can answer."""
         return self._batcher.alive
 
+    @property
+    def vision_task(self) -> Task:
+        """Its task.
+
+        Raises:
+            NoVisionTask: It has none, and answers tensors alone.
+        """
+        if self.task is None:
+            raise NoVisionTask(self.config.name)
+        return self.task
+
     def start(self) -> None:
         """Start answering; call it on the event loop."""
         self._batcher.start()
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator["Version"]:
+        """Count a request that this version answers, so that it is not stopped under it."""
+        self._requests += 1
+        self._idle.clear()
+        try:
+            yield self
+        finally:
+            self._requests -= 1
+            if not self._requests:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request is being answered."""
+        await self._idle.wait()
+
     async def stop(self) -> None:
-        """Stop after the run under way and let go of the session's memory."""
+        """Stop after the runs under way and let go of the sessions' memory."""
         await self._batcher.stop()
         self._executor.shutdown(wait=False)
-
-    def warm_up(self) -> None:
-        """Run every batch size once that is a power of two, and the largest, on black pictures.
-
-        Providers that compile for a shape do it here and not in a client's request.
-        """
-        largest = self.config.max_batch_size
-        sizes = sorted({largest, *(2**k for k in range(largest.bit_length()))})
-        for size in sizes:
-            self._run(
-                {
-                    spec.name: np.zeros((size, *spec.dims), NUMPY_OF_DATATYPE[spec.datatype])
-                    for spec in self.config.inputs
-                }
-            )
 
     async def answer(self, decoder: Decoder, request: PredictRequest) -> list[object]:
         """The task's answer for each picture, in their order.
 
         Raises:
+            NoVisionTask: The model answers tensors alone.
+            AnswerTooLarge: The answers together are over MAX_ANSWER_BYTES.
             BadPicture: Names the first picture that cannot be used.
             QueueFull: Too many pictures wait already.
+            QueueTimeout: They waited for too long.
         """
-        return [
-            self.task.answer(row, picture, request.options)
-            for row, picture in await self._look_at(decoder, request.sources)
-        ]
+        return await self._each(decoder, request, self.vision_task.answer)
 
     async def render(
         self, decoder: Decoder, request: PredictRequest, media_type: str
     ) -> list[bytes]:
         """The same, rendered as one of the task's media types."""
-        return [
-            self.task.render(media_type, row, picture, request.options)
-            for row, picture in await self._look_at(decoder, request.sources)
-        ]
+        return await self._each(decoder, request, partial(self.vision_task.render, media_type))
 
     async def infer(
         self, decoder: Decoder, request: InferRequest
@@ -145,205 +178,112 @@ class Version:
 
         Raises:
             RequestError: Tensors that are not the model's inputs.
+            AnswerTooLarge: The outputs together are too large.
             BadPicture: Names the first picture that cannot be used.
             QueueFull: Too many pictures wait already.
+            QueueTimeout: They waited for too long.
         """
-        asked = self._check_outputs(request.outputs)
-        if len(request.inputs) == 1 and request.inputs[0].datatype == BYTES:
-            check_picture_tensor(request.inputs[0], self.config.inputs[0])
-            looked = await self._look_at(decoder, request.inputs[0].elements)
-            rows = [row for row, _ in looked]
-        else:
-            rows = await self._submit(split_tensors(request.inputs, self.config))
-        return {output.name: self._gather(rows, output) for output in asked}
+        # As with Triton, what does not fit the model is refused before it counts as a request.
+        check_inputs(request, self.config, pictures=self.task is not None)
+        asked = self._asked(request.outputs)
+        names = [output.name for output in asked]
+        rows = self._inference.row_count(request)
+        self._check_instances(rows)
+        self._check_outputs_size(rows, names)
+        with recorded(self.statistics, self._begin_trace(request.id)) as record:
+            turn = Turn(request.priority, request.timeout_us)
+            parts: list[Row] = []
+            async for part in self._inference.of_request(decoder, request, turn, record):
+                parts.append({name: part[name] for name in names})
+            made = partial(self._gather, parts, asked)
+            size = sum(tensor.nbytes for part in parts for tensor in part.values())
+            with timed() as taken:
+                outputs = await asyncio.to_thread(made) if size > _LARGE_ANSWER_BYTES else made()
+            record.responded(taken)
+            return outputs
 
-    def _run(self, inputs: Row) -> Row:
-        names = [spec.name for spec in self.config.outputs]
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+    async def _each(
+        self,
+        decoder: Decoder,
+        request: PredictRequest,
+        make: Callable[[Row, Picture, Options], AnswerT],
+    ) -> list[AnswerT]:
+        """What `make` makes for each picture; where that is much, beside the event loop."""
+        task, options = self.vision_task, request.options
+        self._check_instances(len(request.sources))
 
-    async def _look_at(
-        self, decoder: Decoder, sources: Sequence[Source]
-    ) -> list[tuple[Row, Picture]]:
-        """The outputs for each picture, beside the picture's sizes.
+        def make_part(parts: Sequence[Row], pictures: Sequence[Picture]) -> list[AnswerT]:
+            rows = (row for part in parts for row in rows_of(part))
+            return [
+                make(row, picture, options) for row, picture in zip(rows, pictures, strict=True)
+            ]
 
-        A long request is decoded and run in parts, so that it takes the memory of one part and
-        leaves the queue room for others.
-        """
-        seen: list[tuple[Row, Picture]] = []
-        for start in range(0, len(sources), self._part):
-            part = sources[start : start + self._part]
-            size, fit = self.task.picture_size, self.task.fit
-            pictures = await decoder.decode(part, size, fit, first_index=start)
-            outputs = await self._batcher.submit([self.task.prepare(one) for one in pictures])
-            seen += zip(outputs, (without_pixels(one) for one in pictures), strict=True)
-        return seen
+        made: list[AnswerT] = []
+        size = len(request.sources) * task.answer_bytes(1, 1, options)
+        with recorded(self.statistics, self._begin_trace()) as record:
+            check_answer_size(size)
+            size = 0
+            async for parts, pictures in self._inference.of_pictures(
+                decoder, request.sources, Turn(), record
+            ):
+                added = sum(task.answer_bytes(one.height, one.width, options) for one in pictures)
+                size += added
+                check_answer_size(size)
+                job = partial(make_part, parts, pictures)
+                with timed() as taken:
+                    made += await asyncio.to_thread(job) if added > _LARGE_ANSWER_BYTES else job()
+                record.responded(taken)
+        return made
 
-    async def _submit(self, rows: Sequence[Row]) -> list[Row]:
-        outputs: list[Row] = []
-        for start in range(0, len(rows), self._part):
-            outputs += await self._batcher.submit(rows[start : start + self._part])
-        return outputs
+    def _begin_trace(self, request_id: str = "") -> StageTrace | None:
+        if self._tracer is None:
+            return None
+        return self._tracer.begin(self.config.name, self.number, request_id)
 
-    def _check_outputs(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:
-        known = [spec.name for spec in self.config.outputs]
+    def _check_instances(self, count: int) -> None:
+        if self.task is not None and count > self._max_instances:
+            raise TooManyInstances(count, self._max_instances)
+
+    def _check_outputs_size(self, rows: int, names: Sequence[str]) -> None:
+        size = sum(self._output_bytes.get(name, 0) for name in names)
+        check_answer_size(rows * size * _BYTES_OF_JSON)
+
+    def _asked(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:
+        datatypes = {spec.name: spec.datatype for spec in self.config.outputs}
         for output in asked:
+            if output.classes and datatypes[output.name] in _NO_CLASSES:
+                raise RequestError(
+                    "class result not available for output due to unsupported type "
+                    f"'{datatypes[output.name]}'"
+                )
             if output.classes < 0:
                 raise RequestError(
                     f"output '{output.name}': classification is {output.classes}; expected 0 or more"
                 )
-            if output.name not in known:
-                raise RequestError(
-                    f"unexpected inference output '{output.name}' for model '{self.config.name}'; "
-                    f"expected one of {', '.join(known)}"
-                )
-        return asked or [RequestedOutput(name) for name in known]
+        return asked or [RequestedOutput(spec.name) for spec in self.config.outputs]
 
-    def _gather(self, rows: Sequence[Row], output: RequestedOutput) -> NDArray[np.generic]:
-        array: NDArray[np.generic] = np.stack([row[output.name] for row in rows])
-        return best_classes(array, output.classes, self.labels) if output.classes else array
-
-
-def load_version(model_dir: Path, number: int, config: ModelConfig, engine: Engine) -> Version:
-    """Read, check, open and warm up a version; blocks for as long as that takes.
-
-    Raises:
-        LoadError: It cannot be served; the message says why.
-    """
-    if config.task not in TASKS:
-        raise LoadError(
-            f"{model_dir}: parameter task is {config.task!r}; expected one of {', '.join(TASKS)}"
-        )
-    if config.max_batch_size < 1:
-        raise LoadError(
-            f"{model_dir}: max_batch_size is {config.max_batch_size}; expected 1 or more"
-        )
-    _check_picture_input(model_dir, config)
-    choice = choose(detect_machine(), engine.provider, engine.precision)
-    path = model_dir / str(number) / MODEL_FILE
-    session = open_session(path, choice, engine.threads)
-    check_signature(path, session, config)
-    config = _with_execution(config, choice)
-    version = Version(number, config, _read_labels(model_dir, config), session, engine)
-    try:
-        version.warm_up()
-    except Exception as err:  # onnxruntime's errors share no base class below Exception
-        raise LoadError(f"{path}: the warm-up run failed: {err}") from err
-    logger.info(
-        "loaded model=%s version=%d provider=%s precision=%s reason=%s",
-        *(config.name, number, choice.provider, choice.precision, choice.reason),
-    )
-    return version
+    def _gather(
+        self, parts: Sequence[Row], asked: Sequence[RequestedOutput]
+    ) -> dict[str, NDArray[np.generic]]:
+        labelled = {spec.name for spec in self.config.outputs if spec.label_filename}
+        outputs = {output.name: joined(parts, output.name) for output in asked}
+        for output in asked:
+            if output.classes:
+                array = outputs[output.name]
+                labels = self.labels if output.name in labelled else ()
+                if self.config.max_batch_size:
+                    outputs[output.name] = best_classes(array, output.classes, labels)
+                else:
+                    (best,) = best_classes(array[np.newaxis], output.classes, labels)
+                    outputs[output.name] = best
+        return outputs
 
 
-def check_signature(path: Path, session: ort.InferenceSession, config: ModelConfig) -> None:
-    """Refuse a graph whose tensors are not those of the configuration.
+def check_answer_size(size: int) -> None:
+    """Refuse a request whose answer takes more than MAX_ANSWER_BYTES.
 
     Raises:
-        LoadError: Names the tensor, and what the graph and the configuration say of it.
+        AnswerTooLarge: Says what to do.
     """
-    for kind, specs, nodes in (
-        ("input", config.inputs, session.get_inputs()),
-        ("output", config.outputs, session.get_outputs()),
-    ):
-        graph = {node.name: (_ONNX_TYPES.get(node.type, node.type), node.shape) for node in nodes}
-        for spec in specs:
-            if spec.name not in graph:
-                raise LoadError(
-                    f"{path}: has no {kind} '{spec.name}' of config.pbtxt; it has {', '.join(graph)}"
-                )
-            datatype, shape = graph[spec.name]
-            if datatype != spec.datatype or not _fits(shape, spec.dims):
-                raise LoadError(
-                    f"{path}: {kind} '{spec.name}' is {datatype} {shape}; "
-                    f"config.pbtxt says {spec.datatype} [batch, {', '.join(map(str, spec.dims))}]"
-                )
-
-
-def check_picture_tensor(tensor: Tensor, spec: TensorSpec) -> None:
-    """Refuse a BYTES tensor that is not `spec` as picture files of shape [N] or [N, 1].
-
-    Raises:
-        RequestError: Says what was got and expected.
-    """
-    if tensor.name != spec.name:
-        raise RequestError(f"unexpected inference input '{tensor.name}'; expected '{spec.name}'")
-    if tensor.shape not in ((len(tensor.elements),), (len(tensor.elements), 1)) or not len(
-        tensor.elements
-    ):
-        raise RequestError(
-            f"input '{tensor.name}': BYTES of shape {list(tensor.shape)}; "
-            "expected picture files of shape [N] or [N, 1], N > 0"
-        )
-
-
-def split_tensors(tensors: Sequence[Tensor], config: ModelConfig) -> list[Row]:
-    """Split a request's input tensors[N, ...] into N rows, as views.
-
-    Raises:
-        RequestError: A tensor is missing, unknown, or of another datatype or shape.
-    """
-    specs = {spec.name: spec for spec in config.inputs}
-    given = {tensor.name: tensor for tensor in tensors}
-    if len(given) != len(tensors) or given.keys() != specs.keys():
-        raise RequestError(
-            f"expected the inputs {', '.join(specs)} for model '{config.name}', once each; "
-            f"got {', '.join(tensor.name for tensor in tensors) or 'none'}"
-        )
-    arrays = {name: _checked_array(tensor, specs[name]) for name, tensor in given.items()}
-    counts = {len(array) for array in arrays.values()}
-    if len(counts) != 1 or 0 in counts:
-        raise RequestError(f"inputs of batch sizes {sorted(counts)}; expected one size, 1 or more")
-    return [{name: array[i] for name, array in arrays.items()} for i in range(counts.pop())]
-
-
-def _checked_array(tensor: Tensor, spec: TensorSpec) -> NDArray[np.generic]:
-    expected = [-1, *spec.dims]
-    if tensor.array is None or tensor.datatype != spec.datatype:
-        raise RequestError(
-            f"inference input '{tensor.name}' data-type is '{tensor.datatype}', "
-            f"expected '{spec.datatype}'"
-        )
-    if not tensor.shape or not _fits([None, *tensor.shape[1:]], spec.dims):
-        raise RequestError(
-            f"unexpected shape for input '{tensor.name}': expected {expected}, "
-            f"got {list(tensor.shape)}"
-        )
-    return tensor.array
-
-
-def _fits(shape: Sequence[int | str | None], dims: Sequence[int]) -> bool:
-    """Whether shape[batch, ...] fits `dims`, where -1 and a named axis fit anything."""
-    return len(shape) == len(dims) + 1 and all(
-        dim == -1 or not isinstance(size, int) or size == dim
-        for size, dim in zip(shape[1:], dims, strict=True)
-    )
-
-
-def _check_picture_input(model_dir: Path, config: ModelConfig) -> None:
-    if not config.outputs:
-        raise LoadError(f"{model_dir}: config.pbtxt describes no output")
-    if not config.inputs or config.inputs[0].datatype != "UINT8":
-        raise LoadError(f"{model_dir}: the first input of config.pbtxt is not a UINT8 picture")
-    dims = config.inputs[0].dims
-    if len(dims) != 3 or min(dims) < 1 or dims[2] != 3:
-        raise LoadError(f"{model_dir}: the picture's dims are {list(dims)}; expected [H, W, 3]")
-
-
-def _read_labels(model_dir: Path, config: ModelConfig) -> tuple[str, ...]:
-    """The class names of the first output that has some; empty if none has."""
-    for spec in config.outputs:
-        if spec.label_filename:
-            try:
-                return read_labels(model_dir / Path(spec.label_filename).name)
-            except ContractError as err:
-                raise LoadError(str(err)) from err
-    return ()
-
-
-def _with_execution(config: ModelConfig, choice: Choice) -> ModelConfig:
-    chosen: Mapping[str, str] = {
-        "execution_provider": choice.provider,
-        "execution_precision": choice.precision,
-        "execution_reason": choice.reason,
-    }
-    return config.with_parameters(chosen)
+    if size > MAX_ANSWER_BYTES:
+        raise AnswerTooLarge(MAX_ANSWER_BYTES)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +55,25 @@ def start_server(log: Path, *flags: str) -> LiveServer:
     return LiveServer(process, http_port, grpc_port, log)
 
 
-def wait_for(server: LiveServer, path: str = "/v2/health/ready", status: int = 200) -> None:
+def wait_for(
+    server: LiveServer,
+    path: str = "/v2/health/ready",
+    status: int = 200,
+    start_s: float = _START_S,
+) -> None:
     """Poll until `path` answers with `status`; fails with the log if the server ends first."""
-    wait_for_url(server.url + path, server.process, server.log, status)
+    wait_for_url(server.url + path, server.process, server.log, status, start_s)
 
 
 def wait_for_url(
-    url: str, process: "subprocess.Popen[bytes]", log: Path, status: int = 200
+    url: str,
+    process: "subprocess.Popen[bytes]",
+    log: Path,
+    status: int = 200,
+    start_s: float = _START_S,
 ) -> None:
     """Poll until `url` answers with `status`; fails with the log if the process ends first."""
-    deadline = time.monotonic() + _START_S
+    deadline = time.monotonic() + start_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AssertionError(f"the server ended:\n{log.read_text()}")
@@ -72,15 +81,23 @@ def wait_for_url(
             if httpx.get(url).status_code == status:
                 return
         time.sleep(0.05)
-    raise AssertionError(f"no {status} from {url} in {_START_S} s:\n{log.read_text()}")
+    raise AssertionError(f"no {status} from {url} in {start_s} s:\n{log.read_text()}")
+
+
+def wait_until(condition: Callable[[], bool], within_s: float = _START_S) -> None:
+    """Ask until `condition` holds; fails after `within_s` seconds."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
-def live_server(log: Path, *flags: str) -> Iterator[LiveServer]:
-    """A ready server; asserts that SIGTERM ends it with 0."""
+def live_server(log: Path, *flags: str, start_s: float = _START_S) -> Iterator[LiveServer]:
+    """A server that is ready within `start_s` seconds; asserts that SIGTERM ends it with 0."""
     server = start_server(log, "--shutdown_delay", "0", *flags)
     try:
-        wait_for(server)
+        wait_for(server, start_s=start_s)
         yield server
         assert server.stop() == 0, log.read_text()
     finally:

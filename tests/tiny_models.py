@@ -25,8 +25,8 @@ def colour_config(name: str, max_batch_size: int = 8) -> ModelConfig:
     )
 
 
-def write_colour_model(path: Path) -> None:
-    """A graph image[N, 8, 8, 3] -> scores[N, 3]: the softmax of the mean colour / 16."""
+def write_colour_model(path: Path, scale: float = 16) -> None:
+    """A graph image[N, 8, 8, 3] -> scores[N, 3]: the softmax of the mean colour / scale."""
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
@@ -40,7 +40,7 @@ def write_colour_model(path: Path) -> None:
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(LABELS)])],
         [
             numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-            numpy_helper.from_array(np.array(16, np.float32), "scale"),
+            numpy_helper.from_array(np.array(scale, np.float32), "scale"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -53,9 +53,9 @@ def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -
     return publish(repository, colour_config(name, max_batch_size), LABELS, write_colour_model)
 
 
-def colour_scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def colour_scores(pixels: NDArray[np.uint8], scale: float = 16) -> NDArray[np.float64]:
     """What the colour classifier must answer to pixels[N, 8, 8, 3], computed in numpy."""
-    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / 16
+    logits = pixels.astype(np.float64).mean(axis=(1, 2)) / scale
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scores: NDArray[np.float64] = exp / exp.sum(axis=-1, keepdims=True)
     return scores

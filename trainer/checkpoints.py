@@ -99,6 +99,11 @@ def newest_whole(output_dir: Path) -> Path | None:
     return max(whole, key=steps_of, default=None)
 
 
+def checkpoint_of(output_dir: Path, steps: int) -> Path:
+    """The checkpoint-N folder of a number of steps, as the Trainer names it."""
+    return output_dir / f"checkpoint-{steps}"
+
+
 def steps_of(folder: Path) -> int:
     """How many steps a checkpoint-N was trained."""
     match = _FOLDER.fullmatch(folder.name)

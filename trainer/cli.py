@@ -108,9 +108,9 @@ def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
             return commands.fit_command(settings, wanted)
         case "export":
             export = _settings(ExportSettings, namespace, environ)
-            from trainer import commands  # noqa: PLC0415 - as above
+            from trainer.export_command import export_command  # noqa: PLC0415 - as above
 
-            return commands.export_command(export)
+            return export_command(export)
         case "evaluate":
             evaluate = _settings(EvaluateSettings, namespace, environ)
             from trainer import commands  # noqa: PLC0415 - as above

@@ -6,9 +6,7 @@ import httpx
 
 from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
-from trainer.errors import BadImages, DatasetError
 from trainer.evaluate import evaluate
-from trainer.export import export_and_publish
 from trainer.fit import fit
 from trainer.hyperparameters import Hyperparameters
 from trainer.predictors import (
@@ -17,14 +15,11 @@ from trainer.predictors import (
     Predictor,
     PublishedPredictor,
 )
-from trainer.processes import Processes
-from trainer.report import read_metrics, table
-from trainer.scan import scan_pictures
-from trainer.settings import EvaluateSettings, ExportSettings, FitSettings
+from trainer.report import table
+from trainer.settings import EvaluateSettings, FitSettings
+from trainer.splits import read_samples
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
-
-_ALONE = Processes(index=0, count=1)
 
 
 def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
@@ -39,19 +34,6 @@ def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
     return "\n".join([*lines, f"published {where}"])
 
 
-def export_command(settings: ExportSettings) -> str:
-    """Publish a checkpoint; where the model is."""
-    checkpoint = open_checkpoint(settings.checkpoint)
-    metrics = read_metrics(checkpoint.folder)
-    published = export_and_publish(
-        checkpoint,
-        settings.model_repository,
-        settings.name,
-        metrics.by_name if metrics is not None else {},
-    )
-    return f"published {published.version_dir}"
-
-
 def evaluate_command(settings: EvaluateSettings) -> str:
     """Evaluate a model on a split; the table of metrics."""
     task = load_task(settings.task)
@@ -60,13 +42,13 @@ def evaluate_command(settings: EvaluateSettings) -> str:
 
 
 def _evaluate(task: Task, settings: EvaluateSettings, predictor: Predictor) -> str:
-    dataset = task.read_split(settings.data, settings.split, predictor.labels)
-    scan = scan_pictures(dataset, _ALONE)
-    if scan.problems and not settings.skip_bad_images:
-        raise BadImages([str(problem) for problem in scan.problems], None)
-    samples = scan.dataset.samples
-    if not samples:
-        raise DatasetError(f"{settings.data / settings.split}: holds no usable picture")
+    samples = read_samples(
+        task,
+        settings.data,
+        settings.split,
+        predictor.labels,
+        skip_bad_images=settings.skip_bad_images,
+    )
     metrics = evaluate(task, predictor, samples, settings.batch_size)
     if settings.output is not None:
         replace_text(settings.output, json.dumps({settings.split: metrics}, indent=2) + "\n")

@@ -38,7 +38,7 @@ def _rows(outputs: Outputs, picture: int) -> NDArray[np.float64]:
 
 
 def _matching(ours: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each row [Q, 6] of the reference the index of ours, each once, of the least difference."""
+    """The index of ours for each row [Q, 6] of the reference, each once, at least difference."""
     difference = np.abs(reference[:, None] - ours[None]).max(axis=-1)
     chosen: NDArray[np.int64] = linear_sum_assignment(difference)[1]
     return chosen

@@ -30,7 +30,7 @@ _MIN_VISIBLE = 0.3  # of a box's area, or it is no object of the crop
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Example:
     """A decoded picture and its objects.
 
     Attributes:
@@ -48,13 +48,13 @@ class Scene:
     labels: NDArray[np.int64]
 
 
-def scene_of(item: Item) -> Scene:
+def example_of(item: Item) -> Example:
     """A decoded sample without its crowds, which nothing is trained on."""
     objects, picture = objects_of(item.sample), item.picture
     instances = [instance for instance in objects.instances if not instance.crowd]
     boxes = np.array([one.box_xyxy_px for one in instances], np.float32).reshape(-1, 4)
     scale = [picture.content_width / objects.width, picture.content_height / objects.height]
-    return Scene(
+    return Example(
         picture.pixels,
         picture.content_height,
         picture.content_width,
@@ -65,79 +65,81 @@ def scene_of(item: Item) -> Scene:
 
 def train_batch(items: Sequence[Item], augmentation: BoxAugmentation, seed: int) -> Batch:
     """pixel_values[B, 3, S, S], pixel_mask[B, S, S] and labels of changed pictures."""
-    scenes = [
-        _changed(scene_of(item), augmentation, np.random.default_rng([seed, item.key]))
+    examples = [
+        _changed(example_of(item), augmentation, np.random.default_rng([seed, item.key]))
         for item in items
     ]
-    batch = _collate(scenes, _jiggle([seed, *(i.key for i in items)], augmentation))
+    batch = _collate(examples, _jiggle([seed, *(i.key for i in items)], augmentation))
     return {name: value for name, value in batch.items() if name != "size"}
 
 
 def eval_batch(items: Sequence[Item]) -> Batch:
     """As `train_batch`, of the pictures as they are, and their size[B, 2] within the square."""
-    return _collate([scene_of(item) for item in items], None)
+    return _collate([example_of(item) for item in items], None)
 
 
-def flipped(scene: Scene) -> Scene:
+def flipped(example: Example) -> Example:
     """Mirrored left to right; the padding stays at the right."""
-    pixels = scene.pixels.copy()
-    pixels[:, : scene.width] = scene.pixels[:, : scene.width][:, ::-1]
-    left, top, right, bottom = scene.boxes_xyxy_px.T
-    boxes = np.stack([scene.width - right, top, scene.width - left, bottom], axis=1)
-    return replace(scene, pixels=pixels, boxes_xyxy_px=boxes)
+    pixels = example.pixels.copy()
+    pixels[:, : example.width] = example.pixels[:, : example.width][:, ::-1]
+    left, top, right, bottom = example.boxes_xyxy_px.T
+    boxes = np.stack([example.width - right, top, example.width - left, bottom], axis=1)
+    return replace(example, pixels=pixels, boxes_xyxy_px=boxes)
 
 
-def cropped(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
+def cropped(example: Example, left: int, top: int, width: int, height: int) -> Example:
     """A part of the picture, enlarged to the square again.
 
     An object of which less than 30 % is left is none of it any more.
     """
-    side = len(scene.pixels)
+    side = len(example.pixels)
     scale = side / max(width, height)
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    part = Image.fromarray(scene.pixels[top : top + height, left : left + width])
-    pixels = np.zeros_like(scene.pixels)
+    part = Image.fromarray(example.pixels[top : top + height, left : left + width])
+    pixels = np.zeros_like(example.pixels)
     resized = part.resize((new_width, new_height), Image.Resampling.BILINEAR)
     pixels[:new_height, :new_width] = np.asarray(resized)
     origin, end = np.array([left, top] * 2), np.array([width, height] * 2)
-    boxes = np.clip(scene.boxes_xyxy_px - origin, 0, end).astype(np.float32)
-    whole = _areas(scene.boxes_xyxy_px)
+    boxes = np.clip(example.boxes_xyxy_px - origin, 0, end).astype(np.float32)
+    whole = _areas(example.boxes_xyxy_px)
     kept = _areas(boxes) > _MIN_VISIBLE * whole
     factors = np.array([new_width / width, new_height / height] * 2, np.float32)
-    return Scene(pixels, new_height, new_width, boxes[kept] * factors, scene.labels[kept])
+    return Example(pixels, new_height, new_width, boxes[kept] * factors, example.labels[kept])
 
 
-def _changed(scene: Scene, augmentation: BoxAugmentation, rng: np.random.Generator) -> Scene:
+def _changed(example: Example, augmentation: BoxAugmentation, rng: np.random.Generator) -> Example:
     if augmentation in ("crop", "crop_color") and rng.random() < 0.5:
-        width = max(1, round(scene.width * rng.uniform(_SMALLEST_CROP, 1)))
-        height = max(1, round(scene.height * rng.uniform(_SMALLEST_CROP, 1)))
-        left = int(rng.integers(0, scene.width - width + 1))
-        top = int(rng.integers(0, scene.height - height + 1))
-        scene = cropped(scene, left, top, width, height)
+        width = max(1, round(example.width * rng.uniform(_SMALLEST_CROP, 1)))
+        height = max(1, round(example.height * rng.uniform(_SMALLEST_CROP, 1)))
+        left = int(rng.integers(0, example.width - width + 1))
+        top = int(rng.integers(0, example.height - height + 1))
+        example = cropped(example, left, top, width, height)
     if augmentation != "none" and rng.random() < 0.5:
-        scene = flipped(scene)
-    return scene
+        example = flipped(example)
+    return example
 
 
 def _jiggle(seed: Sequence[int], augmentation: BoxAugmentation) -> Sequence[int] | None:
     return seed if augmentation == "crop_color" else None
 
 
-def _collate(scenes: Sequence[Scene], color_seed: Sequence[int] | None) -> Batch:
-    pixels = to_unit(torch.from_numpy(np.stack([scene.pixels for scene in scenes])))
+def _collate(examples: Sequence[Example], color_seed: Sequence[int] | None) -> Batch:
+    pixels = to_unit(torch.from_numpy(np.stack([example.pixels for example in examples])))
     if color_seed is not None:
         pixels = _recolored(pixels, color_seed)
-    size = torch.tensor([[scene.height, scene.width] for scene in scenes], dtype=torch.int32)
-    labels = [_target(scene) for scene in scenes]
+    size = torch.tensor(
+        [[example.height, example.width] for example in examples], dtype=torch.int32
+    )
+    labels = [_target(example) for example in examples]
     return {**masked_inputs(pixels, size), "labels": labels, "size": size}
 
 
-def _target(scene: Scene) -> dict[str, Tensor]:
+def _target(example: Example) -> dict[str, Tensor]:
     """class_labels[n] and boxes[n, 4], centre, width and height as parts of the square."""
-    boxes = torch.from_numpy(scene.boxes_xyxy_px) / len(scene.pixels)
+    boxes = torch.from_numpy(example.boxes_xyxy_px) / len(example.pixels)
     centre, extent = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     return {
-        "class_labels": torch.from_numpy(scene.labels),
+        "class_labels": torch.from_numpy(example.labels),
         "boxes": torch.cat([centre, extent], dim=1),
     }
 

@@ -22,7 +22,12 @@ class DetectionHyperparameters(Hyperparameters):
         default=4, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
     )
     num_train_epochs: float = Field(
-        default=3.0, ge=0, description="How often the whole training set is seen, in parts too"
+        default=3.0,
+        ge=0,
+        description=(
+            "How often the whole training set is seen, in parts too; 0 publishes the weights that "
+            "a training would start from"
+        ),
     )
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="Score above which a served model answers an object"
@@ -31,10 +36,7 @@ class DetectionHyperparameters(Hyperparameters):
         default=800,
         ge=32,
         multiple_of=32,
-        description=(
-            "Side in pixels of the square that a picture fills up to its longest side, "
-            "a multiple of 32"
-        ),
+        description="Side in pixels of the square that a picture fills up to its longest side",
     )
     model: str = Field(
         default="detr-resnet-50",

@@ -56,7 +56,7 @@ class CocoMetric:
         self._detections += other._detections
 
     def compute(self) -> Metrics:
-        """The numbers by name; `map_LABEL` for each label that is annotated."""
+        """The numbers by name; `map/LABEL` for each label that is annotated."""
         truth = COCO(_annotations(self._objects, self._labels))
         found = (
             truth.loadRes(_results(self._detections))
@@ -69,7 +69,7 @@ class CocoMetric:
         judge.summarize()
         precision: NDArray[np.float64] = judge.eval["precision"]  # [IoU, recall, K, area, limit]
         by_label = {
-            f"map_{label}": _mean(precision[:, :, index, 0, -1])
+            f"map/{label}": _mean(precision[:, :, index, 0, -1])
             for index, label in enumerate(self._labels)
         }
         numbers = {**dict(zip(NAMES, judge.stats[: len(NAMES)], strict=True)), **by_label}

@@ -44,7 +44,7 @@ class ServedDetector(nn.Module):
 
 
 def masked_inputs(pixels: Tensor, size: Tensor) -> dict[str, Tensor]:
-    """RGB pixels[B, 3, S, S] in [0, 1], size[B, 2] -> pixel_values[B, 3, S, S], pixel_mask[B, S, S].
+    """RGB pixels[B, 3, S, S] in [0, 1], size[B, 2] -> pixel_values, and pixel_mask[B, S, S].
 
     The padding becomes the mean colour, which is zero after the normalisation.
     """
@@ -96,7 +96,8 @@ def _traceable(model: PreTrainedModel) -> Iterator[None]:
     RT-DETRv2's and D-FINE's forward take `len(source_flatten)` for the batch size, and len() must
     return a plain int, which fixes the traced size as the only one; and they check the lengths of
     constants in the graph (`torch_compilable_check`), by an operator that ONNX lacks. Both names
-    are shadowed in the model's own module for as long as its forward runs (transformers 5.23).
+    are shadowed in the model's own module for as long as its forward runs (transformers 5.23,
+    RTDetrV2Model and DFineModel .forward, and their MultiscaleDeformableAttention's).
     """
     if not torch.compiler.is_exporting():
         yield
@@ -114,7 +115,9 @@ def _modelling_module(model: PreTrainedModel) -> str:
 
 def _length(value: object) -> object:
     """len(), symbolic for a tensor."""
-    return value.shape[0] if isinstance(value, Tensor) else value.__len__()  # type: ignore[attr-defined]  # as len() does
+    if isinstance(value, Tensor):
+        return value.shape[0]
+    return value.__len__()  # type: ignore[attr-defined]  # as len() does
 
 
 def _unchecked(*_: object, **__: object) -> None:

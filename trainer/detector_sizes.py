@@ -16,11 +16,10 @@ _WEIGHT_STD: Final = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A detector of a size: its configuration's fields, and pretrained weights, if there are any."""
+    """A detector of a size: its configuration's fields, and pretrained weights if there are any."""
 
     config: Mapping[str, Any]
     hub_id: str = ""
-    revision: str = "main"
 
 
 def _detr(depths: Sequence[int]) -> dict[str, Any]:
@@ -160,8 +159,8 @@ _RT_DETR_TINY: Final = {
 }
 
 SIZES: Final[Mapping[str, Size]] = {
-    "detr-resnet-50": Size(_detr((3, 4, 6, 3)), "facebook/detr-resnet-50", "no_timm"),
-    "detr-resnet-101": Size(_detr((3, 4, 23, 3)), "facebook/detr-resnet-101", "no_timm"),
+    "detr-resnet-50": Size(_detr((3, 4, 6, 3)), "facebook/detr-resnet-50"),
+    "detr-resnet-101": Size(_detr((3, 4, 23, 3)), "facebook/detr-resnet-101"),
     "rtdetr-v2-r18": Size(
         _rt_detr((2, 2, 2, 2), basic=True, decoder_layers=3), "PekingU/rtdetr_v2_r18vd"
     ),

@@ -11,14 +11,12 @@ EasyMaker mounts each dataset by its name and tells the container everything in 
 Source: NHN Cloud's AI EasyMaker console guide, appendix 3 to 6.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from contract.errors import OptionsError
-from trainer.checkpoints import checkpoint_folders
 from trainer.datasets.dataset import TEST, TRAIN, VALIDATION
 from trainer.settings import FitSettings
 
@@ -58,6 +56,8 @@ class Container:
             "name": self.model_dir.name,
             "output_dir": self.checkpoint_dir,
         }
+        if self.checkpoint_input_dir is not None and self.checkpoint_input_dir.is_dir():
+            places["checkpoint_input"] = self.checkpoint_input_dir
         if self.tensorboard_dir is not None:
             places["tensorboard_dir"] = self.tensorboard_dir
         options = FitSettings.model_fields
@@ -110,7 +110,7 @@ def read_container(environ: Mapping[str, str]) -> Container | None:
 
 
 def prepare(container: Container) -> None:
-    """Lay the mounted datasets side by side, by links, and take over a former run's checkpoints.
+    """Lay the mounted datasets side by side, by links.
 
     Raises:
         OptionsError: A folder of them cannot be written.
@@ -122,20 +122,8 @@ def prepare(container: Container) -> None:
             link = data / name
             link.unlink(missing_ok=True)
             link.symlink_to(folder.resolve(), target_is_directory=True)
-        _take_over(container)
     except OSError as err:
         raise OptionsError([f"{container.checkpoint_dir}: {err.strerror or err}"]) from err
-
-
-def _take_over(container: Container) -> None:
-    source, target = container.checkpoint_input_dir, container.checkpoint_dir
-    if source is None or not source.is_dir() or checkpoint_folders(target):
-        return
-    for path in (*checkpoint_folders(source), *source.glob("*.json")):
-        if path.is_dir():
-            shutil.copytree(path, target / path.name)
-        else:
-            shutil.copy2(path, target / path.name)
 
 
 def _split_folder(mounted: Path, name: str) -> Path:

@@ -9,7 +9,10 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── RunBusy                  an output folder that another process is training in
 ├── Diverged                 a training whose weights are no numbers any more
 ├── ExportMismatch           an exported graph that disagrees with the model it came from
+├── PrecisionLoss            a quantised graph that loses more than is allowed
 ├── HardwareError            a precision that this machine cannot compute in (exit code 2)
+├── AcceleratorMissing       a machine that cannot build engines (exit code 2)
+├── EnginesMissing           engines of a published version that could not be built
 └── EndpointError            a running endpoint that cannot be reached or answers otherwise
 """
 
@@ -119,6 +122,37 @@ class HardwareError(TrainerError):
     def __init__(self, precision: str, device: str, usable: Sequence[str]) -> None:
         super().__init__(
             f"precision: got {precision!r}, but {device} trains in {' or '.join(usable)}"
+        )
+
+
+class PrecisionLoss(TrainerError):
+    """A quantised graph that loses more than is allowed."""
+
+    def __init__(self, measured: str) -> None:
+        super().__init__(
+            f"{measured}; nothing was published: calibrate on more pictures with "
+            "--calibration_pictures, or allow more with --max_precision_loss"
+        )
+
+
+class AcceleratorMissing(TrainerError):
+    """A machine that cannot build engines."""
+
+    exit_code = 2
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"tensorrt: {problem}; export on a machine like the one that will serve, with "
+            "onnxruntime-gpu and tensorrt, or without --tensorrt"
+        )
+
+
+class EnginesMissing(TrainerError):
+    """Engines of a published version that could not be built."""
+
+    def __init__(self, version_dir: Path, reason: str) -> None:
+        super().__init__(
+            f"{version_dir} is published, but a server has to build its engines: {reason}"
         )
 
 

@@ -9,7 +9,8 @@ that the tracer fixed silently.
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from transformers import PreTrainedModel
 
 from contract.model_config import ModelConfig, make_model_config
 from contract.pictures import Picture
@@ -34,13 +36,35 @@ MAX_BATCH_PIXELS: Final = 64 * 224 * 224  # larger inputs are batched in smaller
 OPSET: Final = 20
 TRACED_BATCH: Final = 2
 CHECKED_BATCHES: Final = (1, 3)
+DRAWS: Final = 5
 MAX_DIFFERENCE: Final = 1e-4
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is exported of a checkpoint.
+
+    Attributes:
+        task: The model's task.
+        module: From the graph's inputs to its outputs.
+        config: The configuration that describes the graph.
+        labels: The class names in index order.
+    """
+
+    task: Task
+    module: nn.Module
+    config: ModelConfig
+    labels: tuple[str, ...]
+
+
 def export_and_publish(
-    checkpoint: Checkpoint, repository: Path, name: str, metrics: Mapping[str, float]
+    checkpoint: Checkpoint,
+    repository: Path,
+    name: str,
+    metrics: Mapping[str, float],
+    finish: Callable[[Export, Path], ModelConfig] | None = None,
 ) -> Published:
     """Export a checkpoint and publish it as the next version of `name`.
 
@@ -49,13 +73,16 @@ def export_and_publish(
         repository: The model repository.
         name: The model's name in it.
         metrics: Numbers that its config's parameters and the graph's metadata carry.
+        finish: Measures or replaces the graph at that path, and returns the configuration to publish.
 
     Raises:
         ExportMismatch: The graph does not compute what the model does.
         RepositoryError: The repository cannot be written, or serves another interface as `name`.
     """
     task = load_task(checkpoint.origin.task)
-    config = describe_model(task, name, checkpoint.labels, checkpoint.input_size).with_parameters(
+    model = task.load_model(checkpoint.folder)
+    described = describe_model(task, model, name, checkpoint.labels, checkpoint.input_size)
+    config = described.with_parameters(
         {
             **checkpoint.origin.parameters,
             **{key: repr(value) for key, value in metrics.items()},
@@ -64,20 +91,28 @@ def export_and_publish(
             "trainer_version": trainer_version(),
         }
     )
-    module = task.serving_module(task.load_model(checkpoint.folder)).eval()
+    export = Export(task, task.serving_module(model).eval(), config, checkpoint.labels)
 
     def write(path: Path) -> None:
-        write_onnx(task, module, config, path)
-        check_onnx(task, module, config, path)
+        write_onnx(task, export.module, config, path)
+        check_onnx(task, export.module, config, path)
 
-    published = publish(repository, config, checkpoint.labels, write)
+    published = publish(
+        repository,
+        config,
+        checkpoint.labels,
+        write,
+        None if finish is None else lambda path: finish(export, path),
+    )
     logger.info("event=published model=%s version=%d", name, published.version)
     return published
 
 
-def describe_model(task: Task, name: str, labels: tuple[str, ...], input_size: int) -> ModelConfig:
-    """The configuration that a model of these labels and this input size has."""
-    inputs, outputs = task.tensors(input_size, labels)
+def describe_model(
+    task: Task, model: PreTrainedModel, name: str, labels: tuple[str, ...], input_size: int
+) -> ModelConfig:
+    """The configuration that a model has when it is published with these labels and input size."""
+    inputs, outputs = task.tensors(model, input_size, labels)
     parameters = {"task": task.name, "resize": task.fit, "labels": json.dumps(labels)}
     return make_model_config(name, max_batch_size(input_size), inputs, outputs, parameters)
 
@@ -113,7 +148,8 @@ def write_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -
         )
     assert program is not None  # noqa: S101 - None comes only from the old, non-dynamo exporter
     graph = program.model_proto
-    onnx.helper.set_model_props(graph, dict(config.parameters))
+    # A protobuf map has no order; in order, the same model is the same file in every process.
+    onnx.helper.set_model_props(graph, dict(sorted(config.parameters.items())))
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path)
 
@@ -121,30 +157,54 @@ def write_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -
 def check_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -> None:
     """Compare the file with the model on random pictures, at batch sizes that were not traced.
 
+    One of DRAWS batches of a size must agree: where two scores of a top-k or an argmax are equal
+    but for rounding, the runtimes may choose differently, but a wrong graph is wrong on each draw.
+
     Raises:
         ExportMismatch: An output differs by more than rounding explains.
     """
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [spec.name for spec in config.outputs]
     for batch in CHECKED_BATCHES:
-        inputs = random_inputs(task, config, batch)
-        got = session.run(names, inputs)
-        with torch.inference_mode():
-            expected = module(*(torch.from_numpy(inputs[spec.name]) for spec in config.inputs))
-        reference = {name: output.numpy() for name, output in zip(names, expected, strict=True)}
-        ours = task.align(dict(zip(names, got, strict=True)), reference)
-        for name in names:
-            difference = _difference(ours[name], reference[name])
-            if not difference <= MAX_DIFFERENCE:
-                raise ExportMismatch(name, batch, difference, MAX_DIFFERENCE)
+        for draw in range(DRAWS):
+            found = _differences(
+                task, module, config, session, random_inputs(task, config, batch, draw)
+            )
+            name = max(found, key=lambda output: found[output])
+            if found[name] <= MAX_DIFFERENCE:
+                break
+            logger.warning(
+                "event=export_check batch=%d draw=%d output=%s difference=%.3g",
+                *(batch, draw, name, found[name]),
+            )
+        else:
+            raise ExportMismatch(name, batch, found[name], MAX_DIFFERENCE)
 
 
-def random_inputs(task: Task, config: ModelConfig, batch: int) -> dict[str, NDArray[Any]]:
+def _differences(
+    task: Task,
+    module: nn.Module,
+    config: ModelConfig,
+    session: onnxruntime.InferenceSession,
+    inputs: dict[str, NDArray[Any]],
+) -> dict[str, float]:
+    """The largest difference of each output between the graph and the model."""
+    names = [spec.name for spec in config.outputs]
+    got = session.run(names, inputs)
+    with torch.inference_mode():
+        expected = module(*(torch.from_numpy(inputs[spec.name]) for spec in config.inputs))
+    reference = {name: output.numpy() for name, output in zip(names, expected, strict=True)}
+    ours = task.align(dict(zip(names, got, strict=True)), reference)
+    return {name: _difference(ours[name], reference[name]) for name in names}
+
+
+def random_inputs(
+    task: Task, config: ModelConfig, batch: int, draw: int = 0
+) -> dict[str, NDArray[Any]]:
     """The inputs [batch, ...] of random pictures of several shapes, fitted as the task does."""
     height, width, _ = config.inputs[0].dims
     rows = []
     for i in range(batch):
-        rng = np.random.default_rng([batch, i])
+        rng = np.random.default_rng([batch, i, draw])
         content = height - i * height // (2 * batch), width
         size = (height, width) if task.fit == "squash" else content
         pixels = np.zeros((height, width, 3), np.uint8)
@@ -156,4 +216,5 @@ def random_inputs(task: Task, config: ModelConfig, batch: int) -> dict[str, NDAr
 def _difference(got: NDArray[Any], expected: NDArray[Any]) -> float:
     if got.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))
+    difference = float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0))
+    return float("inf") if np.isnan(difference) else difference

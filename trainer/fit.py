@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +19,17 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
+from contract.model_config import ModelConfig
 from contract.repository import Published, check_publishable, check_writable
 from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
 from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem
 from trainer.errors import BadImages, CheckpointError, DatasetError
 from trainer.evaluate import evaluate
-from trainer.export import describe_model, export_and_publish
-from trainer.hardware import choose_hardware, make_deterministic
+from trainer.export import Export, describe_model, export_and_publish
+from trainer.former_run import starting_weights, take_over
+from trainer.hardware import Hardware, choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
+from trainer.precisions import Validation, measure, recall, remember
 from trainer.predictors import CheckpointPredictor
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
 from trainer.report import (
@@ -37,13 +41,16 @@ from trainer.report import (
     write_scalars,
 )
 from trainer.run_record import (
+    STARTED_FROM,
     PublishedVersion,
     RunRecord,
     clear_run,
     continue_record,
     locked,
     new_record,
+    read_record,
     refuse_foreign,
+    started_from,
     write_record,
 )
 from trainer.scan import Scan, scan_pictures
@@ -87,32 +94,57 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     transformers_logging.disable_progress_bar()
     task, processes, run_dir = load_task(settings.task), start_processes(), settings.run_dir
     hardware, dataset = choose_hardware(wanted), task.read(settings.data)
-    wanted = task.settle(wanted, hardware)
+    asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
-    _check_publishable(task, settings, wanted, dataset.labels)
     make_deterministic()
     set_seed(wanted.seed)
     model = task.build_model(wanted, dataset.labels)
+    _check_publishable(task, model, settings, wanted, dataset.labels)
     scan = _scan(task, dataset, settings, processes)
+    record = new_record(settings, asked, wanted, scan.sha256, processes.count)
+    if (start := starting_weights(settings.checkpoint_input, record)) is not None:
+        wanted = wanted.model_copy(update={"model": str(start), "pretrained": False})
+        model, record = task.build_model(wanted, dataset.labels), started_from(record, start)
     with locked(run_dir) if processes.is_main else nullcontext():
         return _run(
             settings,
             model,
-            scan,
+            record,
             Job(task, scan.dataset, wanted, hardware, processes, run_dir, settings.event_dir),
         )
 
 
-def _run(settings: FitSettings, model: PreTrainedModel, scan: Scan, job: Job) -> FitResult | None:
+def _settle(
+    task: Task,
+    asked: Hyperparameters,
+    hardware: Hardware,
+    processes: Processes,
+    settings: FitSettings,
+) -> Hyperparameters:
+    """A batch size that is left open: the one that the run has already, else what fits each GPU."""
+    if asked.per_device_train_batch_size != 0:
+        return asked
+    present = None if settings.restart else read_record(settings.run_dir)
+    if present is not None and present.batch_size:
+        size = present.batch_size
+    else:
+        settled = task.settle(asked, hardware)
+        size = min(processes.gather([settled.per_device_train_batch_size]))
+    return asked.model_copy(update={"per_device_train_batch_size": size})
+
+
+def _run(
+    settings: FitSettings, model: PreTrainedModel, new: RunRecord, job: Job
+) -> FitResult | None:
     task, wanted, processes = job.task, job.wanted, job.processes
-    record = _open_run(settings, wanted, scan, processes)
+    record = _open_run(settings, new, processes)
     if record.published is not None:
         done = Published(record.published.model_dir, record.published.version)
         return FitResult(done, None, was_published=True)
     origin = Origin(
         task=task.name,
         base_model=wanted.model,
-        dataset_sha256=scan.sha256,
+        dataset_sha256=new.identity["dataset_sha256"],
         parameters=dict(task.parameters(wanted)),
     )
     _train(job, _stamped(model, job, origin), record)
@@ -158,26 +190,32 @@ def _check_usable(task: Task, dataset: Dataset) -> None:
 
 
 def _check_publishable(
-    task: Task, settings: FitSettings, wanted: Hyperparameters, labels: tuple[str, ...]
+    task: Task,
+    model: PreTrainedModel,
+    settings: FitSettings,
+    wanted: Hyperparameters,
+    labels: tuple[str, ...],
 ) -> None:
     """Find out before the training, not after it, that the model could not be published."""
-    config = describe_model(task, settings.name, labels, wanted.input_size)
+    config = describe_model(task, model, settings.name, labels, wanted.input_size)
     check_publishable(settings.model_repository, config, labels)
-    check_writable(settings.model_repository)
+    check_writable(settings.model_repository / settings.name)
 
 
-def _open_run(
-    settings: FitSettings, wanted: Hyperparameters, scan: Scan, processes: Processes
-) -> RunRecord:
+def _open_run(settings: FitSettings, new: RunRecord, processes: Processes) -> RunRecord:
     """Find the run that its folder holds, or a new one, the same in every process."""
-    run_dir = settings.run_dir
+    run_dir, former = settings.run_dir, settings.checkpoint_input
     refuse_foreign(run_dir)
     wait_for_all()
-    if settings.restart and processes.is_main:
-        clear_run(run_dir, settings.event_dir)
+    if processes.is_main:
+        if settings.restart:
+            clear_run(run_dir, settings.event_dir)
+        if former is not None and STARTED_FROM not in new.identity:
+            take_over(former, run_dir)
     wait_for_all()
-    record = continue_record(run_dir, new_record(settings, wanted, scan.sha256, processes.count))
-    if record.published is not None and not record.published.folder.is_dir():
+    record = continue_record(run_dir, new)
+    model_dir = (settings.model_repository / settings.name).resolve()
+    if record.published is not None and not record.published.lies_in(model_dir):
         record = record.model_copy(update={"published": None})
     wait_for_all()
     if processes.is_main:
@@ -205,6 +243,8 @@ def _train(job: Job, model: PreTrainedModel, record: RunRecord) -> None:
         job.hardware.precision,
         job.hardware.channels_last,
     )
+    if job.wanted.num_train_epochs == 0:
+        logger.warning("event=untrained reason=num_train_epochs_0 model=%s", job.wanted.model)
     train(job, model, resume_from)
 
 
@@ -223,11 +263,28 @@ def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
     checkpoint = open_checkpoint(newest)
     metrics = read_metrics(newest) or _final_metrics(job, newest)
     published = export_and_publish(
-        checkpoint, settings.model_repository, settings.name, metrics.by_name
+        checkpoint,
+        settings.model_repository,
+        settings.name,
+        metrics.by_name,
+        partial(_measured, job, settings.max_precision_loss),
     )
     done = PublishedVersion(model_dir=published.model_dir.resolve(), version=published.version)
     write_record(job.run_dir, record.model_copy(update={"published": done}))
     return FitResult(published, metrics, was_published=False)
+
+
+def _measured(job: Job, max_loss: float, export: Export, path: Path) -> ModelConfig:
+    """The configuration with what lower precisions cost, measured once in the run."""
+    measured = recall(job.run_dir, path)
+    if measured is None or measured.max_loss != max_loss:
+        batch_size = job.wanted.per_device_eval_batch_size
+        validation = Validation(job.dataset.splits[VALIDATION], batch_size, max_loss)
+        measured = measure(export, path, validation)
+    if measured is None:
+        return export.config
+    remember(job.run_dir, measured)
+    return export.config.with_parameters(measured.parameters())
 
 
 def _final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:

@@ -9,15 +9,17 @@ What so high a peak rate leaves to learn is learned while the rate is low, so it
 93 % instead of the cosine's 84 to 90 % on scikit-learn's digits with the defaults.
 """
 
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from contract.options import Options
 
 Augmentation = Literal["none", "crop", "crop_color", "crop_color_transform"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 MemoryFormat = Literal["auto", "contiguous", "channels_last"]
+
+_TRUTH_VALUE: Final = TypeAdapter(bool)
 
 
 class Hyperparameters(Options):
@@ -33,7 +35,11 @@ class Hyperparameters(Options):
     )
     model: str
     pretrained: bool = Field(
-        default=False, description="Start from the hub's weights of the model, not from random ones"
+        default=False,
+        description=(
+            "Start from the hub's weights of the model, not from random ones; or give a folder or "
+            "a hub id here in the place of --model"
+        ),
     )
     seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of everything random")
     warmup_ratio: float = Field(
@@ -64,6 +70,29 @@ class Hyperparameters(Options):
         ge=0,
         description="Processes that read pictures; by default 0 on a CPU, up to 8 beside a GPU",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_by_name(cls, values: Any) -> Any:
+        """`pretrained` with a folder or hub id is `model` with it, and `pretrained`."""
+        match values:
+            case {"pretrained": str(source), **rest} if not _is_truth_value(source):
+                if rest.get("model", source) != source:
+                    raise ValueError(
+                        f"pretrained: got {source!r} beside model {rest['model']!r}; expected one "
+                        "of them, since weights say themselves what model they are of"
+                    )
+                return {**rest, "model": source, "pretrained": True}
+        return values
+
+
+def _is_truth_value(text: str) -> bool:
+    """Whether pydantic reads a text as a bool, such as `true` or `no`."""
+    try:
+        _TRUTH_VALUE.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 class ClassificationHyperparameters(Hyperparameters):

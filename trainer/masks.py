@@ -6,7 +6,7 @@ white depends on who wrote it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.pictures import check_picture
+from contract.pictures import check_picture, upright_size
 
 IGNORED_ID: Final = 255
 """The id of pixels that neither train nor count, unless it is a label's."""
@@ -25,8 +25,6 @@ UNNAMED: Final = "unnamed-{}"
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # PNG's colour types
-_ORIENTATION_TAG = 0x0112
-_SWAPS_AXES = (5, 6, 7, 8)
 _COLOURS = {2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
 
 
@@ -39,12 +37,16 @@ class MaskFile:
         ignored: The id of pixels that neither train nor count, if there is one.
     """
 
-    path: Path
+    path: Path = field(repr=False)  # a companion of its sample
     ignored: int | None
 
     def read(self) -> NDArray[np.integer]:
         """The label ids [H, W]."""
         return read_mask(self.path.read_bytes())
+
+    def teaches(self) -> bool:
+        """Whether any pixel is of a label."""
+        return self.ignored is None or bool((self.read() != self.ignored).any())
 
 
 class BadMask(ValueError):
@@ -71,17 +73,16 @@ def read_mask(data: bytes) -> NDArray[np.integer]:
 def check_mask(picture: Path, mask: MaskFile, labels: Sequence[str]) -> str | None:
     """What is wrong with the mask of a picture, or None; what the scan says of either is not."""
     Image.MAX_IMAGE_PIXELS = None  # no pixel is decoded before the sizes are compared
-    try:
-        width, height = _upright_size(picture)
-    except (OSError, SyntaxError, ValueError):  # what Pillow says of what it cannot open
+    picture_size = upright_size(picture)
+    if picture_size is None:
         return None
     try:
         data = mask.path.read_bytes()
         size = _size_of(data)
-        if size != (width, height):
+        if size != picture_size:
             return (
                 f"mask of {size[0]} x {size[1]} pixels for the picture {picture.name} of "
-                f"{width} x {height} pixels, as it stands upright"
+                f"{picture_size[0]} x {picture_size[1]} pixels, as it stands upright"
             )
         return _unlabelled(read_mask(data), labels)
     except BadMask as err:
@@ -137,10 +138,3 @@ def _ranges(ids: set[int]) -> str:
         str(start) if start == end else f"{start}-{end}"
         for start, end in zip(starts, ends, strict=True)
     )
-
-
-def _upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture, upright, from its header."""
-    with Image.open(path) as image:
-        swapped = image.getexif().get(_ORIENTATION_TAG, 1) in _SWAPS_AXES
-        return (image.height, image.width) if swapped else image.size

@@ -2,7 +2,7 @@
 
 Legend: B pictures of a batch, S side of the square, A anchors of all levels, K labels.
 
-Each class only surrounds the forward of the one it derives from; weights and configurations are
+Each class only surrounds the forward of transformers' own; weights and configurations are
 the same. transformers finds a model's loss by the end of its class's name.
 """
 
@@ -50,49 +50,31 @@ class PaddedDetrForObjectDetection(DetrForObjectDetection):
         return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
 
 
-class PaddedRTDetrForObjectDetection(RTDetrForObjectDetection):
+class _StartsInside(PreTrainedModel):
+    """What RT-DETR, RT-DETRv2 and D-FINE share: queries that start inside the picture."""
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        pixel_mask: Tensor | None = None,
+        labels: Labels = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As the detector's own, with `padding_last`, and without labels `ties_by_index`."""
+        with padding_last(self, pixel_mask), ties_by_index(self, labels):
+            return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
+
+
+class PaddedRTDetrForObjectDetection(_StartsInside, RTDetrForObjectDetection):
     """RT-DETR whose queries start inside the picture."""
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        pixel_mask: Tensor | None = None,
-        labels: Labels = None,
-        **kwargs: Any,
-    ) -> Any:
-        """As RT-DETR's own, with `padding_last`."""
-        with padding_last(self, pixel_mask):
-            return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
 
-
-class PaddedRTDetrV2ForObjectDetection(RTDetrV2ForObjectDetection):
+class PaddedRTDetrV2ForObjectDetection(_StartsInside, RTDetrV2ForObjectDetection):
     """RT-DETRv2 whose queries start inside the picture."""
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        pixel_mask: Tensor | None = None,
-        labels: Labels = None,
-        **kwargs: Any,
-    ) -> Any:
-        """As RT-DETRv2's own, with `padding_last`."""
-        with padding_last(self, pixel_mask):
-            return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
 
-
-class PaddedDFineForObjectDetection(DFineForObjectDetection):
+class PaddedDFineForObjectDetection(_StartsInside, DFineForObjectDetection):
     """D-FINE whose queries start inside the picture."""
-
-    def forward(
-        self,
-        pixel_values: Tensor,
-        pixel_mask: Tensor | None = None,
-        labels: Labels = None,
-        **kwargs: Any,
-    ) -> Any:
-        """As D-FINE's own, with `padding_last`."""
-        with padding_last(self, pixel_mask):
-            return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
 
 
 CLASSES: Final[Mapping[str, type[PreTrainedModel]]] = {
@@ -119,10 +101,40 @@ def padding_last(model: PreTrainedModel, pixel_mask: Tensor | None) -> Iterator[
     ranks = first - torch.arange(outside.shape[1], device=outside.device).to(torch.float32)
 
     def lower(_module: nn.Module, _inputs: object, scores: Tensor) -> Tensor:
-        """Scores[B, A, K] with those in the padding below all others."""
-        return torch.where(outside[..., None], ranks[:, None].to(scores.dtype), scores)
+        """Scores[B, A, K] with those in the padding below all others; bf16 has too few ranks."""
+        return torch.where(outside[..., None], ranks[:, None], scores.to(torch.float32))
 
     handle = model.model.enc_score_head.register_forward_hook(lower)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def ties_by_index(model: PreTrainedModel, labels: Labels) -> Iterator[None]:
+    """Without labels, let of two anchors of equal score the first be the better one.
+
+    A detector that has learnt little scores many anchors alike to the last bit, and which of them
+    are among the best would be left to the runtime. ONNX's TopK takes the lower index first, as a
+    stable sort does. With labels the scores themselves are part of the loss, and stay.
+    """
+    if model.training or labels is not None:
+        yield
+        return
+
+    def rank(_module: nn.Module, _inputs: object, scores: Tensor) -> Tensor:
+        """Scores[B, A, K] -> minus the rank of each anchor's best label, for each of its labels."""
+        best = scores.max(-1).values
+        if torch.compiler.is_exporting():  # the exporter knows TopK alone
+            order = best.topk(best.shape[1], dim=1).indices
+        else:
+            order = best.sort(dim=1, descending=True, stable=True).indices
+        places = torch.arange(best.shape[1], device=best.device).expand_as(order)
+        ranks = torch.zeros_like(order).scatter(1, order, places)
+        return (-ranks).to(torch.float32)[..., None].expand_as(scores)  # bf16 has no 257
+
+    handle = model.model.enc_score_head.register_forward_hook(rank)
     try:
         yield
     finally:

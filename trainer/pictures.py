@@ -18,7 +18,7 @@ from trainer.datasets.dataset import Sample
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A sample with its decoded picture, of RGB uint8 pixels [S, S, 3]; the key carries the epoch."""
+    """A sample and its decoded picture, RGB uint8 pixels [S, S, 3]; the key carries the epoch."""
 
     key: int
     picture: Picture

@@ -1,8 +1,9 @@
 """Picture files -> a model's outputs: from a checkpoint, a published version or an endpoint.
 
 All three see a picture through contract.pictures, the endpoint on its own side. The first two
-compute in fp32, and so does an endpoint unless its machine serves bf16, which may change the label
-of a picture whose best scores are almost equal.
+compute in fp32 (a version that was published in int8 in that), and so does an endpoint unless its
+machine serves a lower precision, which may change the label of a picture whose best scores are
+almost equal.
 """
 
 import base64
@@ -15,15 +16,24 @@ from typing import Any, Final, Protocol
 
 import httpx
 import numpy as np
-import onnxruntime
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
-from contract.errors import RepositoryError
+from contract.choice import Choice
+from contract.errors import ProviderError, RepositoryError
+from contract.hardware import available_cpus
 from contract.labels import read_labels
-from contract.model_config import LABELS_FILE, MODEL_FILE, Json, read_model_config
+from contract.model_config import (
+    LABELS_FILE,
+    MODEL_FILE,
+    Json,
+    ModelConfig,
+    read_model_config,
+)
 from contract.pictures import Picture, decode_picture
 from contract.repository import check_model_name, list_versions
+from contract.sessions import Launch, open_session
 from trainer.checkpoints import Checkpoint
 from trainer.errors import EndpointError
 from trainer.tasks import load_task
@@ -50,13 +60,13 @@ class CheckpointPredictor:
         self._task = load_task(checkpoint.origin.task)
         self.labels = checkpoint.labels
         self._size = checkpoint.input_size
-        self._inputs, self._outputs = self._task.tensors(self._size, self.labels)
         model = self._task.load_model(checkpoint.folder)
+        self._inputs, self._outputs = self._task.tensors(model, self._size, self.labels)
         self._module = self._task.serving_module(model).eval()
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Run the model on decoded pictures."""
-        inputs = _prepare(self._task, files, self._size, self._size)
+        inputs = prepare_inputs(self._task, files, self._size, self._size)
         with torch.inference_mode():
             outputs = self._module(*(torch.from_numpy(inputs[spec.name]) for spec in self._inputs))
         return {
@@ -64,8 +74,38 @@ class CheckpointPredictor:
         }
 
 
-class PublishedPredictor:
-    """A published version, in onnxruntime."""
+class GraphPredictor:
+    """An exported graph, in a session of onnxruntime."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: ModelConfig,
+        labels: tuple[str, ...],
+        session: ort.InferenceSession,
+    ) -> None:
+        self.labels = labels
+        self._task = task
+        self._height, self._width, _ = config.inputs[0].dims
+        self._names = [spec.name for spec in config.outputs]
+        self._session = session
+
+    def predict(self, files: Sequence[bytes]) -> Outputs:
+        """Run the graph on decoded pictures.
+
+        Raises:
+            ProviderError: The session's provider cannot.
+        """
+        inputs = prepare_inputs(self._task, files, self._height, self._width)
+        try:
+            outputs = self._session.run(self._names, inputs)
+        except Exception as err:  # onnxruntime's errors share no base class below Exception
+            raise ProviderError(f"the graph cannot be run: {err}") from err
+        return dict(zip(self._names, outputs, strict=True))
+
+
+class PublishedPredictor(GraphPredictor):
+    """A published version, on the CPU."""
 
     def __init__(self, task: Task, repository: Path, name: str, version: int | None) -> None:
         model_dir = repository / check_model_name(name)
@@ -75,22 +115,14 @@ class PublishedPredictor:
                 f"{model_dir}: no version {version or ''}".rstrip()
                 + f"; published are {', '.join(map(str, versions)) or 'none'}"
             )
-        config = read_model_config(model_dir)
-        self.labels = read_labels(model_dir / LABELS_FILE)
-        self._task = task
-        self._height, self._width, _ = config.inputs[0].dims
-        self._names = [spec.name for spec in config.outputs]
         path = model_dir / str(version or versions[-1]) / MODEL_FILE
+        cpu = Choice("cpu", "fp32", "evaluation")
         try:
-            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as err:  # onnxruntime's errors share no base class below Exception
-            raise RepositoryError(f"{path}: cannot be loaded: {err}") from err
-
-    def predict(self, files: Sequence[bytes]) -> Outputs:
-        """Run the graph on decoded pictures."""
-        inputs = _prepare(self._task, files, self._height, self._width)
-        outputs = self._session.run(self._names, inputs)
-        return dict(zip(self._names, outputs, strict=True))
+            session = open_session(Launch(path, cpu, available_cpus()))
+        except ProviderError as err:
+            raise RepositoryError(str(err)) from err
+        config, labels = read_model_config(model_dir), read_labels(model_dir / LABELS_FILE)
+        super().__init__(task, config, labels, session)
 
 
 class EndpointPredictor:
@@ -153,7 +185,7 @@ class EndpointPredictor:
         return answer
 
 
-def _prepare(
+def prepare_inputs(
     task: Task, files: Sequence[bytes], height: int, width: int
 ) -> dict[str, NDArray[Any]]:
     """The graph's inputs [B, ...] for picture files."""

@@ -15,6 +15,7 @@ from contract.repository import replace_text
 from trainer.tasks.task import Metrics
 
 METRICS_FILE: Final = "metrics.json"
+PRECISIONS_FILE: Final = "precisions.json"
 CLASS_SEPARATOR: Final = "/"  # in the name of a class's own metric, as per_category_iou/road
 
 _TRAINER_STATE: Final = "trainer_state.json"
@@ -94,8 +95,13 @@ def write_pictures(folder: Path, pictures: Sequence[NDArray[np.uint8]], step: in
 
 
 def table(rows: Mapping[str, Metrics]) -> str:
-    """A table with one row for each split, to four decimals, without the metrics of one class."""
-    first: Metrics = next(iter(rows.values()), {})
-    names = [name for name in first if CLASS_SEPARATOR not in name]
-    cells = [[row, *(metrics[name] for name in names)] for row, metrics in rows.items()]
-    return tabulate(cells, headers=["split", *names], floatfmt=".4f", tablefmt="github")
+    """A table with one row for each split, to four decimals, without the metrics of one class.
+
+    A split that has no such metric, because no picture of it shows the category, has a dash.
+    """
+    every = {name: None for metrics in rows.values() for name in metrics}
+    names = [name for name in every if CLASS_SEPARATOR not in name]
+    cells = [[row, *(metrics.get(name) for name in names)] for row, metrics in rows.items()]
+    return tabulate(
+        cells, headers=["split", *names], floatfmt=".4f", tablefmt="github", missingval="-"
+    )

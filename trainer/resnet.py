@@ -1,31 +1,19 @@
 """ResNet classifiers of transformers, by size name, from a checkpoint folder or from the hub."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    PreTrainedConfig,
-    PreTrainedModel,
-    ResNetConfig,
-    ResNetForImageClassification,
-)
+from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification
 from transformers.models.resnet.modeling_resnet import (
     ResNetBasicLayer,
     ResNetBottleNeckLayer,
     ResNetConvLayer,
 )
 
-from contract.errors import OptionsError
-from trainer.errors import CheckpointError, WeightsUnavailable
 from trainer.hyperparameters import Hyperparameters
-
-logger = logging.getLogger(__name__)
+from trainer.weights import Family, labelled, load_pretrained, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +42,15 @@ SIZES: Final = {
 }
 
 
+FAMILY: Final = Family(
+    hub_ids={name: size.hub_id for name, size in SIZES.items()},
+    classes={ResNetConfig.model_type: ResNetForImageClassification},
+    head=("classifier.",),
+)
+
+_PROBLEM: Final = "single_label_classification"
+
+
 def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
     """A ResNet with one output for each of `labels`.
 
@@ -61,10 +58,8 @@ def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedMo
         OptionsError: `model` is no size, no checkpoint folder, and not asked for from the hub.
         WeightsUnavailable: The weights cannot be read or fetched.
     """
-    source = _source_of(wanted)
-    if source:
-        return _pretrained(source, labels)
-    logger.info("event=random_weights model=%s reason=no_pretrained_weights_asked", wanted.model)
+    if source := source_of(FAMILY, wanted):
+        return load_pretrained(FAMILY, source, labels, problem_type=_PROBLEM)
     size = SIZES[wanted.model]
     config = ResNetConfig(
         layer_type=size.layer_type,
@@ -72,71 +67,9 @@ def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedMo
         hidden_sizes=list(size.hidden_sizes),
         embedding_size=size.embedding_size,
     )
-    model = ResNetForImageClassification(_labelled(config, labels))
+    model = ResNetForImageClassification(labelled(config, labels, problem_type=_PROBLEM))
     _start_blocks_as_identity(model)
     return model
-
-
-def load_resnet(folder: Path) -> PreTrainedModel:
-    """The fp32 ResNet of a checkpoint folder, in evaluation mode.
-
-    Raises:
-        CheckpointError: The folder's files are not those of a ResNet.
-    """
-    try:
-        model: PreTrainedModel = ResNetForImageClassification.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, SafetensorError) as err:
-        raise CheckpointError(folder, f"cannot be loaded: {err}") from err
-    model.eval()
-    return model
-
-
-def _source_of(wanted: Hyperparameters) -> str:
-    """The folder or hub id that weights come from, or nothing for random ones."""
-    if (size := SIZES.get(wanted.model)) is not None:
-        if wanted.pretrained and not size.hub_id:
-            raise OptionsError([f"pretrained: the hub has no weights of {wanted.model}"])
-        return size.hub_id if wanted.pretrained else ""
-    if (Path(wanted.model) / "config.json").is_file() or wanted.pretrained:
-        return wanted.model
-    raise OptionsError(
-        [
-            f"model: got {wanted.model!r}, expected one of {', '.join(SIZES)}, the folder of a "
-            "local checkpoint, or a hub id with --pretrained"
-        ]
-    )
-
-
-def _pretrained(source: str, labels: Sequence[str]) -> PreTrainedModel:
-    try:
-        found, _ = PreTrainedConfig.get_config_dict(source)
-        if found.get("model_type") != ResNetConfig.model_type:
-            raise WeightsUnavailable(source, f"is a {found.get('model_type')}, not a resnet")
-        config = _labelled(ResNetConfig.from_pretrained(source), labels)
-        # A model and a report with this option, which transformers' types do not know.
-        loaded: Any = ResNetForImageClassification.from_pretrained(
-            source,
-            config=config,
-            ignore_mismatched_sizes=True,  # the head of another label set starts anew
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, SafetensorError) as err:
-        raise WeightsUnavailable(source, str(err)) from err
-    model: PreTrainedModel = loaded[0]
-    missing: list[str] = sorted(loaded[1]["missing_keys"])
-    if lacking := [key for key in missing if not key.startswith("classifier")]:
-        raise WeightsUnavailable(source, f"lacks {len(lacking)} weights, {lacking[0]} among them")
-    return model
-
-
-def _labelled(config: ResNetConfig, labels: Sequence[str]) -> ResNetConfig:
-    """The configuration with one output for each of `labels`."""
-    config.id2label = dict(enumerate(labels))  # the number of outputs follows from it
-    config.label2id = {label: index for index, label in enumerate(labels)}
-    config.problem_type = "single_label_classification"
-    return config
 
 
 def _start_blocks_as_identity(model: nn.Module) -> None:

@@ -17,11 +17,12 @@ from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
 from trainer.errors import CheckpointError, RunBusy, RunConflict
 from trainer.hyperparameters import Hyperparameters
-from trainer.report import METRICS_FILE
+from trainer.report import METRICS_FILE, PRECISIONS_FILE
 from trainer.settings import FitSettings
 
 RUN_FILE: Final = "run.json"
 LOCK_FILE: Final = ".lock"
+STARTED_FROM: Final = "started_from"
 
 _WITHOUT_INFLUENCE: Final = {"dataloader_num_workers"}
 
@@ -39,13 +40,24 @@ class PublishedVersion(BaseModel):
         """The version's folder."""
         return self.model_dir / str(self.version)
 
+    def lies_in(self, model_dir: Path) -> bool:
+        """Whether it is there still, as a version of that model."""
+        return self.model_dir == model_dir and self.folder.is_dir()
+
 
 class RunRecord(BaseModel):
-    """A run's identity, and its published version once there is one."""
+    """A run's identity, and its published version once there is one.
+
+    Attributes:
+        identity: All that its weights depend on.
+        batch_size: The training batch, where the largest that fits was asked for and found.
+        published: The version made of it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     identity: dict[str, str]
+    batch_size: int = 0
     published: PublishedVersion | None = None
 
 
@@ -78,22 +90,34 @@ def refuse_foreign(run_dir: Path) -> None:
 
 
 def new_record(
-    settings: FitSettings, wanted: Hyperparameters, dataset_sha256: str, processes: int
+    settings: FitSettings,
+    asked: Hyperparameters,
+    settled: Hyperparameters,
+    dataset_sha256: str,
+    processes: int,
 ) -> RunRecord:
-    """The record of a run that begins: all that its result depends on."""
+    """The record of a run that begins.
+
+    Where it publishes to is no part of its identity: the same training may be published anew.
+    """
     return RunRecord(
         identity={
             "task": settings.task,
-            "name": settings.name,
-            "model_repository": str(settings.model_repository.resolve()),
             **{
                 name: str(value)
-                for name, value in wanted.model_dump(exclude=_WITHOUT_INFLUENCE).items()
+                for name, value in asked.model_dump(exclude=_WITHOUT_INFLUENCE).items()
             },
             "dataset_sha256": dataset_sha256,
             "processes": str(processes),
-        }
+        },
+        batch_size=settled.per_device_train_batch_size,
     )
+
+
+def started_from(record: RunRecord, checkpoint: Path) -> RunRecord:
+    """The record of the same run, but for the weights that it starts with."""
+    identity = {**record.identity, STARTED_FROM: str(checkpoint.resolve())}
+    return record.model_copy(update={"identity": identity})
 
 
 def continue_record(run_dir: Path, new: RunRecord) -> RunRecord:
@@ -103,7 +127,7 @@ def continue_record(run_dir: Path, new: RunRecord) -> RunRecord:
         RunConflict: The folder belongs to another run.
         CheckpointError: Its record cannot be read.
     """
-    present = _read(run_dir)
+    present = read_record(run_dir)
     if present is None:
         return new
     names = {**present.identity, **new.identity}
@@ -117,20 +141,12 @@ def continue_record(run_dir: Path, new: RunRecord) -> RunRecord:
     return present
 
 
-def write_record(run_dir: Path, record: RunRecord) -> None:
-    """Write run.json so that a reader sees the old or the new one."""
-    replace_text(run_dir / RUN_FILE, record.model_dump_json(indent=2) + "\n")
+def read_record(run_dir: Path) -> RunRecord | None:
+    """The record in a run's folder, or None where there is none.
 
-
-def clear_run(run_dir: Path, event_dir: Path) -> None:
-    """Delete what a former run left in its folders, and nothing else."""
-    for name in (RUN_FILE, METRICS_FILE):
-        (run_dir / name).unlink(missing_ok=True)
-    for folder in (*checkpoint_folders(run_dir), event_dir):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _read(run_dir: Path) -> RunRecord | None:
+    Raises:
+        CheckpointError: It cannot be read.
+    """
     path = run_dir / RUN_FILE
     if not path.is_file():
         return None
@@ -138,3 +154,16 @@ def _read(run_dir: Path) -> RunRecord | None:
         return RunRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as err:
         raise CheckpointError(run_dir, f"{RUN_FILE} cannot be read; train with --restart") from err
+
+
+def write_record(run_dir: Path, record: RunRecord) -> None:
+    """Write run.json so that a reader sees the old or the new one."""
+    replace_text(run_dir / RUN_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def clear_run(run_dir: Path, event_dir: Path) -> None:
+    """Delete what a former run left in its folders, and nothing else."""
+    for name in (RUN_FILE, METRICS_FILE, PRECISIONS_FILE):
+        (run_dir / name).unlink(missing_ok=True)
+    for folder in (*checkpoint_folders(run_dir), event_dir):
+        shutil.rmtree(folder, ignore_errors=True)

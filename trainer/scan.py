@@ -1,11 +1,12 @@
 """Every picture is read once before training: decoded to the end, and hashed in the same read.
 
 Goes in: a Dataset of file names. Comes out: the same without the unreadable pictures, what was
-wrong with each of them, and one hash over the content that is left. The price is one decode of
-the whole dataset; Pillow and hashlib release the GIL, so it takes all cores, and with several
-processes each scans its share.
+wrong with each of them, and one hash over all that is learnt from what is left. The price is one
+decode of the whole dataset; Pillow and hashlib release the GIL, so it takes all cores, and with
+several processes each scans its share.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Scan:
     Attributes:
         dataset: The dataset without its unreadable pictures.
         problems: All files that cannot be used, by path, those the reader found among them.
-        sha256: Hash over the sorted relative paths and contents of the pictures that are left.
+        sha256: Hash over the labels and, in the order of the samples that are left, over their
+            splits, the relative paths and contents of their files, and their targets.
     """
 
     dataset: Dataset
@@ -51,11 +53,8 @@ def scan_pictures(dataset: Dataset, processes: Processes) -> Scan:
     unreadable = [Problem(found.path, found.reason) for found in findings if found.reason]
     digests = {found.path: found.digest for found in findings if not found.reason}
     problems = sorted([*dataset.problems, *unreadable], key=lambda problem: problem.path)
-    return Scan(
-        dataset=dataset.without({problem.path for problem in problems}),
-        problems=tuple(problems),
-        sha256=_hash_of(dataset.root, digests),
-    )
+    usable = dataset.without({problem.path for problem in problems})
+    return Scan(dataset=usable, problems=tuple(problems), sha256=_hash_of(usable, digests))
 
 
 def _read_all(paths: Sequence[Path], *, show: bool) -> list[_Finding]:
@@ -79,6 +78,11 @@ def _read(path: Path) -> _Finding:
     return _Finding(path, sha256(data).hexdigest(), "" if error is None else str(error))
 
 
-def _hash_of(root: Path, digests: Mapping[Path, str]) -> str:
-    lines = sorted(f"{path.relative_to(root).as_posix()}\0{d}\n" for path, d in digests.items())
-    return sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+def _hash_of(dataset: Dataset, digests: Mapping[Path, str]) -> str:
+    lines = [repr(dataset.labels)]
+    for split, samples in dataset.splits.items():
+        for sample in samples:
+            places = (os.path.relpath(file, dataset.root) for file in sample.files)
+            contents = (digests[file] for file in sample.files)
+            lines.append("\0".join([split, *places, *contents, repr(sample.target)]))
+    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,27 +1,20 @@
 """SegFormer of transformers, by size name, from a checkpoint folder or from the hub."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 from transformers import PreTrainedModel, SegformerConfig, SegformerForSemanticSegmentation
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
-from contract.errors import OptionsError
-from trainer.errors import CheckpointError, WeightsUnavailable
-from trainer.masks import ignored_id
+from trainer.masks import IGNORED_ID, ignored_id
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
+from trainer.weights import Family, labelled, load_pretrained, source_of
 
 NO_ID: Final = -100
 """What an ignored pixel is in a training batch."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,11 @@ SIZES: Final = {
 
 
 class Segmenter(SegformerForSemanticSegmentation):
-    """SegFormer whose loss is 0, and not 0 / 0, where a batch has no pixel to learn from."""
+    """SegFormer whose loss is 0, and not 0 / 0, where a batch has no pixel to learn from.
+
+    transformers 5.23 takes the mean over no pixel, which is no number, and weights that are none
+    after the step (models/segformer/modeling_segformer.py, SegformerForSemanticSegmentation).
+    """
 
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None
@@ -75,20 +72,27 @@ def enlarge(logits: Tensor, size: int) -> Tensor:
     return interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
 
 
+FAMILY: Final = Family(
+    hub_ids={name: size.hub_id for name, size in SIZES.items()},
+    classes={SegformerConfig.model_type: Segmenter},
+    head=("decode_head.",),  # all of it: the hub's weights of the sizes are encoders alone
+)
+
+
 def build_segformer(wanted: SegmentationHyperparameters, labels: Sequence[str]) -> PreTrainedModel:
-    """A SegFormer with one output for each of `labels`.
+    """A SegFormer with one output for each of `labels`; a size may lack `segformer-`.
 
     Raises:
         OptionsError: `model` is no size, no checkpoint folder, and not asked for from the hub.
         WeightsUnavailable: The weights cannot be read or fetched.
     """
-    source = _source_of(wanted)
-    if source:
-        return _pretrained(source, labels)
-    logger.info("event=random_weights model=%s reason=no_pretrained_weights_asked", wanted.model)
-    size = _size_named(wanted.model)
-    assert size is not None  # noqa: S101 - _source_of would have said so
-    return Segmenter(_labelled(config_of(size), labels))
+    if (name := f"segformer-{wanted.model}") in SIZES:
+        wanted = wanted.model_copy(update={"model": name})
+    ignored = NO_ID if ignored_id(labels) is None else IGNORED_ID
+    if source := source_of(FAMILY, wanted):
+        return load_pretrained(FAMILY, source, labels, semantic_loss_ignore_index=ignored)
+    config = config_of(SIZES[wanted.model])
+    return Segmenter(labelled(config, labels, semantic_loss_ignore_index=ignored))
 
 
 def config_of(size: Size) -> SegformerConfig:
@@ -101,61 +105,3 @@ def config_of(size: Size) -> SegformerConfig:
         # Dropping paths is for the deep ones; four blocks have none to spare.
         drop_path_rate=0.1 if sum(size.depths) > 4 else 0.0,
     )
-
-
-def load_segformer(folder: Path) -> PreTrainedModel:
-    """The fp32 SegFormer of a checkpoint folder, in evaluation mode.
-
-    Raises:
-        CheckpointError: The folder's files are not those of a SegFormer.
-    """
-    try:
-        model: PreTrainedModel = Segmenter.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, SafetensorError) as err:
-        raise CheckpointError(folder, f"cannot be loaded: {err}") from err
-    model.eval()
-    return model
-
-
-def _size_named(name: str) -> Size | None:
-    """A size by its name, with or without `segformer-`."""
-    return SIZES.get(name) or SIZES.get(f"segformer-{name}")
-
-
-def _source_of(wanted: SegmentationHyperparameters) -> str:
-    """The folder or hub id that weights come from, or nothing for random ones."""
-    if (size := _size_named(wanted.model)) is not None:
-        if wanted.pretrained and not size.hub_id:
-            raise OptionsError([f"pretrained: the hub has no weights of {wanted.model}"])
-        return size.hub_id if wanted.pretrained else ""
-    if (Path(wanted.model) / "config.json").is_file() or wanted.pretrained:
-        return wanted.model
-    raise OptionsError(
-        [
-            f"model: got {wanted.model!r}, expected one of {', '.join(SIZES)}, the folder of a "
-            "local checkpoint, or a hub id with --pretrained"
-        ]
-    )
-
-
-def _pretrained(source: str, labels: Sequence[str]) -> PreTrainedModel:
-    try:
-        config = _labelled(SegformerConfig.from_pretrained(source), labels)
-        model: PreTrainedModel = Segmenter.from_pretrained(
-            source,
-            config=config,
-            ignore_mismatched_sizes=True,  # the head of another label set starts anew
-        )
-    except (OSError, ValueError) as err:
-        raise WeightsUnavailable(source, str(err)) from err
-    return model
-
-
-def _labelled(config: SegformerConfig, labels: Sequence[str]) -> SegformerConfig:
-    """The configuration with one output for each of `labels`."""
-    config.id2label = dict(enumerate(labels))  # the number of outputs follows from it
-    config.label2id = {label: index for index, label in enumerate(labels)}
-    config.semantic_loss_ignore_index = NO_ID if ignored_id(labels) is None else 255
-    return config

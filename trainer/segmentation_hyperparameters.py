@@ -2,11 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from trainer.hyperparameters import Hyperparameters
-
-STRIDE = 32
 
 
 class SegmentationHyperparameters(Hyperparameters):
@@ -18,8 +16,9 @@ class SegmentationHyperparameters(Hyperparameters):
 
     input_size: int = Field(
         default=512,
-        ge=STRIDE,
-        description="Height and width of the model's input in pixels, a multiple of 32",
+        ge=32,
+        multiple_of=32,
+        description="Height and width of the model's input in pixels",
     )
     learning_rate: float = Field(
         default=2e-4, ge=0, description="Peak learning rate of the AdamW optimizer"
@@ -36,13 +35,18 @@ class SegmentationHyperparameters(Hyperparameters):
         default=4, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
     )
     num_train_epochs: float = Field(
-        default=3.0, ge=0, description="How often the whole training set is seen, in parts too"
+        default=3.0,
+        ge=0,
+        description=(
+            "How often the whole training set is seen, in parts too; 0 publishes the weights that "
+            "a training would start from"
+        ),
     )
     model: str = Field(
         default="segformer-b3",
         description=(
-            "segformer-b0, -b1, -b2, -b3, -b4, -b5 or -tiny; the folder of a local checkpoint; or a hub "
-            "id with --pretrained"
+            "segformer-b0, -b1, -b2, -b3, -b4, -b5 or -tiny; the folder of a local checkpoint; or "
+            "a hub id with --pretrained"
         ),
     )
     warmup_ratio: float = Field(
@@ -54,9 +58,3 @@ class SegmentationHyperparameters(Hyperparameters):
     augmentation: Literal["none", "flip"] = Field(
         default="flip", description="flip: half of the pictures are mirrored, and their masks"
     )
-
-    @model_validator(mode="after")
-    def _whole_strides(self) -> "SegmentationHyperparameters":
-        if self.input_size % STRIDE:
-            raise ValueError(f"input_size: got {self.input_size}, expected a multiple of {STRIDE}")
-        return self

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from contract.errors import RepositoryError
 from contract.options import Options
+from contract.precision import MAX_LOSS
 from contract.repository import check_model_name
 from trainer.tasks import TaskName
 
@@ -20,6 +21,10 @@ def _checked_name(name: str) -> str:
 
 ModelName = Annotated[str, AfterValidator(_checked_name)]
 SplitName = Literal["train", "validation", "test"]
+
+_MAX_LOSS_TEXT = (
+    "How much of the validation metric, in [0, 1], a server may lose by a lower precision than fp32"
+)
 
 
 class FitSettings(Options):
@@ -35,6 +40,13 @@ class FitSettings(Options):
     tensorboard_dir: Path | None = Field(
         default=None, description="TensorBoard's event files; OUTPUT_DIR/tensorboard if not given"
     )
+    checkpoint_input: Path | None = Field(
+        default=None,
+        description=(
+            "A former run's folder: the same training goes on there, another one starts with its "
+            "newest weights"
+        ),
+    )
     skip_bad_images: bool = Field(
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
@@ -42,6 +54,7 @@ class FitSettings(Options):
         default=False,
         description="Delete the former run's checkpoints, metrics and logs, and train anew",
     )
+    max_precision_loss: float = Field(default=MAX_LOSS, ge=0, le=1, description=_MAX_LOSS_TEXT)
 
     @property
     def run_dir(self) -> Path:
@@ -60,6 +73,38 @@ class ExportSettings(Options):
     checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
     model_repository: Path = Field(description="Where the model is published")
     name: ModelName = Field(description="Name of the published model")
+    data: Path | None = Field(
+        default=None,
+        description="Dataset folder, on whose validation/ the precisions that this machine can "
+        "serve are measured; without it the run's own measurement is published, if there is one",
+    )
+    skip_bad_images: bool = Field(
+        default=False, description="Leave out files that are no readable pictures, and go on"
+    )
+    max_precision_loss: float = Field(default=MAX_LOSS, ge=0, le=1, description=_MAX_LOSS_TEXT)
+    int8: bool = Field(
+        default=False,
+        description="Publish the graph quantised to int8, if it loses no more than that beside "
+        "fp32",
+    )
+    calibration_pictures: int = Field(
+        default=128,
+        ge=1,
+        description="Pictures of the --data's train/ that --int8 is calibrated on",
+    )
+    tensorrt: bool = Field(
+        default=False,
+        description="Name tensorrt in config.pbtxt and build its engines, on a machine with the "
+        "GPU that will serve",
+    )
+
+    @model_validator(mode="after")
+    def _int8_alone_with_data(self) -> "ExportSettings":
+        if self.int8 and self.data is None:
+            raise ValueError("--int8 needs --data: it is calibrated and measured on its pictures")
+        if self.int8 and self.tensorrt:
+            raise ValueError("--int8 is made for CPUs and --tensorrt for GPUs; give one of them")
+        return self
 
 
 class EvaluateSettings(Options):

@@ -6,7 +6,6 @@ epoch's end, and the manifest that makes a checkpoint whole.
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,20 +18,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
-from transformers import (
-    PreTrainedModel,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
 
-from trainer.checkpoints import KEPT, steps_of, write_manifest
+from trainer.callbacks import EpochEnd, Progress
+from trainer.checkpoints import KEPT, checkpoint_of, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
-from trainer.errors import Diverged
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import EpochSampler, Item, Pictures
@@ -56,18 +48,24 @@ class Job:
 def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
     """Train `model` to the end of the last epoch, leaving a checkpoint of each in the run's folder.
 
+    Of no epoch at all, the checkpoint of the weights that it starts from.
+
     Args:
         job: What to train on, and how.
         model: The fp32 model; changed in place.
         resume_from: A whole checkpoint whose run this one continues, or None.
     """
     if job.hardware.channels_last:
-        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this overload
+        # torch's stubs lack this overload.
+        nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = _EpochTrainer(job, model)
+    if job.wanted.num_train_epochs == 0:
+        trainer.save_untrained()
+        return
     trainer.remove_callback(ProgressCallback)
-    progress = _Progress()
+    progress = Progress()
     trainer.add_callback(progress)
-    trainer.add_callback(_EpochEnd())
+    trainer.add_callback(EpochEnd())
     if job.processes.is_main:
         purge = steps_of(resume_from) + 1 if resume_from is not None else None
         writer = SummaryWriter(str(job.event_dir), purge_step=purge)
@@ -101,8 +99,9 @@ class _EpochTrainer(Trainer):
             eval_dataset=Pictures(splits[VALIDATION], wanted.input_size, job.task.fit),
             data_collator=self._collate_eval,
         )
-        # Its forward takes **kwargs, but its loss is a mean over the batch: without this the
-        # Trainer would multiply it by the number of processes.
+        # Its forward takes **kwargs, but its loss is a mean over the batch: transformers 5.23 takes
+        # the one for a sign that it is a sum over all processes, and would multiply it by their
+        # number (Trainer.compute_loss).
         self.model_accepts_loss_kwargs = False
         self._job = job
 
@@ -122,8 +121,22 @@ class _EpochTrainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
+    def save_untrained(self) -> None:
+        """Leave a whole checkpoint of no steps."""
+        folder = checkpoint_of(self._job.run_dir, steps=0)
+        self.save_model(str(folder))
+        wait_for_all()
+        if self._job.processes.is_main:
+            self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+            write_manifest(folder)
+        wait_for_all()
+
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """Weights of two or more axes; transformers' own rule does not know batch norms."""
+        """Weights of two or more axes.
+
+        transformers 5.23 goes by nn.LayerNorm and by names, and decays the scales of batch norms
+        that are named otherwise, as ResNet's (Trainer.get_decay_parameter_names).
+        """
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
 
     def evaluate(
@@ -169,6 +182,19 @@ class _EpochTrainer(Trainer):
             self.lr_scheduler = LambdaLR(optimizer, factor)
         return self.lr_scheduler
 
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        """Take over every weight of a checkpoint, or fail.
+
+        transformers 5.23 writes weights by their names of older versions, but resumes by those
+        of the model, and leaves what it does not find at random with no more than a warning
+        (Trainer._load_from_checkpoint, modeling_utils.save_pretrained's save_original_format).
+        """
+        saved = self._job.task.load_model(Path(resume_from_checkpoint))
+        resumed = model if model is not None else self.accelerator.unwrap_model(self.model)
+        resumed.load_state_dict(saved.state_dict())
+
     def _collate_train(self, items: Sequence[Item]) -> Batch:
         return self._in_format(self._job.task.collate_train(items, self._job.wanted))
 
@@ -210,59 +236,6 @@ class _EpochTrainer(Trainer):
             metric.update(outputs, batch)
         model.train()
         return metric, loss
-
-
-class _EpochEnd(TrainerCallback):
-    """Logs at each epoch's end, whatever logging_steps says, and makes checkpoints whole."""
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
-        """Ask for a log line."""
-        control.should_log = True
-
-    def on_save(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: object,
-    ) -> None:
-        """Write the manifest once every process has written its part of a usable model.
-
-        Raises:
-            Diverged: A weight is no longer finite.
-        """
-        wait_for_all()
-        assert model is not None  # noqa: S101 - the Trainer gives it to every callback
-        if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
-            raise Diverged(float(args.learning_rate))
-        if state.is_world_process_zero:
-            write_manifest(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
-
-
-class _Progress(ProgressCallback):
-    """Transformers' progress bar, with log lines as key=value on stderr."""
-
-    def close(self) -> None:
-        """End the bar's line, so that what is printed next begins one."""
-        bar: tqdm[Any] | None = getattr(self, "training_bar", None)  # transformers types it None
-        if bar is not None:
-            bar.close()
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: object,
-    ) -> None:
-        """Write the numbers above the bar."""
-        if state.is_world_process_zero and logs:
-            fields = " ".join(f"{key}={value:.5g}" for key, value in logs.items())
-            tqdm.write(f"step={state.global_step} {fields}", file=sys.stderr)
 
 
 def _arguments(job: Job) -> TrainingArguments:

@@ -1,25 +1,26 @@
-"""What the REST protocols share: bodies in, JSON out, errors as {"error": text}."""
+"""What the answers of the REST protocols share: JSON, media types, compression; and routes."""
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import orjson
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from numpy.typing import NDArray
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from server.errors import BodyTooLarge, NotAcceptable, RequestError, ServerError
-
-logger = logging.getLogger(__name__)
+from server.errors import NotAcceptable, RequestError
+from server.protocol.compression import choose_encoding, compress
 
 JSON: Final = "application/json"
 
 _JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
-_DISCARDED_BODIES = (
-    4  # an oversized body is read to this many limits, so that its sender sees the 413
-)
+_PIECE: Final = 1 << 16
+_SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
+_LARGE_BODY: Final = 64 * 1024  # more is packed in a thread
 
 
 def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -28,68 +29,32 @@ def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Respon
     return Response(body, status_code=status, media_type=JSON)
 
 
-def error_response(err: ServerError) -> Response:
-    """The error in the form that every surface shares."""
-    response = json_response({"error": str(err)}, err.status)
-    if err.retry_after_s is not None:
-        response.headers["Retry-After"] = str(err.retry_after_s)
-    return response
+def flat_json(data: NDArray[np.generic] | list[str]) -> object:
+    """A flat list for `json_response`; a long one is written already, in pieces.
 
-
-async def on_server_error(request: Request, err: Exception) -> Response:
-    """Answer an error of ours with its status and one line in the log."""
-    assert isinstance(err, ServerError)  # noqa: S101  # registered for this type alone
-    level = logging.INFO if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
-    logger.log(level, "refused path=%s status=%d error=%s", request.url.path, err.status, err)
-    return error_response(err)
-
-
-async def on_http_exception(_request: Request, err: Exception) -> Response:
-    """Answer an unknown path or method."""
-    assert isinstance(err, HTTPException)  # noqa: S101  # registered for this type alone
-    response = json_response({"error": err.detail}, HTTPStatus(err.status_code))
-    response.headers.update(err.headers or {})
-    return response
-
-
-async def on_disconnect(request: Request, _err: Exception) -> Response:
-    """Note a client that left while it was sending; nobody reads this response."""
-    logger.info("client left path=%s", request.url.path)
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
-
-
-async def on_internal_error(_request: Request, _err: Exception) -> Response:
-    """Answer an error of this program; uvicorn writes its traceback to the log."""
-    return json_response(
-        {"error": "internal error; see the server's log"}, HTTPStatus.INTERNAL_SERVER_ERROR
-    )
-
-
-ERROR_HANDLERS: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
-    ServerError: on_server_error,
-    HTTPException: on_http_exception,
-    ClientDisconnect: on_disconnect,
-    Exception: on_internal_error,
-}
-
-
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Read the request's body.
-
-    Raises:
-        BodyTooLarge: It is over the limit.
+    Writing numbers holds the interpreter, and of some million for too long.
     """
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit_bytes:
-            chunks.append(chunk)
-        elif size > limit_bytes * _DISCARDED_BODIES:
-            break
-    if size > limit_bytes:
-        raise BodyTooLarge(limit_bytes)
-    return b"".join(chunks)
+    if len(data) <= _PIECE:
+        return data
+    pieces = (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
+    written = (orjson.dumps(piece, option=_JSON_OPTIONS)[1:-1] for piece in pieces)
+    return orjson.Fragment(b"[%b]" % b",".join(written))
+
+
+async def encoded_response(response: Response, accept_encoding: str | None) -> Response:
+    """The response with its body compressed, if the client prefers that and it is worth it."""
+    body = bytes(response.body)
+    if len(body) < _SMALLEST_COMPRESSED:
+        return response
+    encoding = choose_encoding(accept_encoding)
+    if encoding == "identity":
+        return response
+    if len(body) > _LARGE_BODY:
+        packed = await asyncio.to_thread(compress, body, encoding)
+    else:
+        packed = compress(body, encoding)
+    headers = {**response.headers, "content-encoding": encoding, "content-length": str(len(packed))}
+    return Response(packed, response.status_code, headers)
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:
@@ -120,14 +85,11 @@ def _by_preference(accept: str) -> list[str]:
     return [one for quality, one in sorted(ranges, key=lambda pair: -pair[0]) if quality > 0]
 
 
-def parse_json(body: bytes | memoryview) -> object:
-    """Parse a body of JSON, whatever its Content-Type says.
-
-    Raises:
-        RequestError: It is not JSON.
-    """
-    try:
-        parsed: object = orjson.loads(body)
-    except orjson.JSONDecodeError as err:
-        raise RequestError(f"body is not JSON: {err}") from err
-    return parsed
+def model_routes(
+    suffix: str, handler: Callable[[Request], Awaitable[Response]], method: str
+) -> list[Route]:
+    """The routes of `/v2/models/{name}` with `suffix`, without a version and with one."""
+    return [
+        Route(f"/v2/models/{{name}}{middle}{suffix}", handler, methods=[method])
+        for middle in ("", "/versions/{version}")
+    ]

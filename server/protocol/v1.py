@@ -15,7 +15,8 @@ from starlette.routing import Route
 from server.errors import NotReady, RequestError
 from server.instances import parse_predict_request
 from server.model import ServedModel
-from server.protocol.http import JSON, choose_media_type, json_response, parse_json, read_body
+from server.protocol.body import Bodies
+from server.protocol.http import JSON, choose_media_type, json_response
 from server.repository import Repository
 
 MODEL_HEADER: Final = "Aperture-Model"
@@ -26,12 +27,12 @@ class V1:
 
     Args:
         repository: The models.
-        max_body_bytes: Largest body of a request.
+        bodies: Reads the bodies of requests.
     """
 
-    def __init__(self, repository: Repository, max_body_bytes: int) -> None:
+    def __init__(self, repository: Repository, bodies: Bodies) -> None:
         self._repository = repository
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def routes(self) -> Sequence[Route]:
         """The routes, most used first."""
@@ -46,22 +47,24 @@ class V1:
     async def predict(self, request: Request) -> Response:
         """Answer {"instances": [{"data": base64}]} with {"predictions": [...]}."""
         model = self._repository.find(request.path_params["name"])
-        payload = parse_json(await read_body(request, self._max_body_bytes))
-        offered = (JSON, *model.version().task.media_types)
-        media_type = choose_media_type(request.headers.get("accept"), offered)
-        if media_type == JSON:
-            return json_response(await model.predict(payload))
-        return Response(await self._render(model, payload, media_type), media_type=media_type)
+        async with self._bodies.received(request) as body:
+            payload = await self._bodies.json(body)
+            offered = (JSON, *model.version().vision_task.media_types)
+            media_type = choose_media_type(request.headers.get("accept"), offered)
+            if media_type == JSON:
+                return json_response(await model.predict(payload))
+            return Response(await self._render(model, payload, media_type), media_type=media_type)
 
     async def inference(self, request: Request) -> Response:
         """Answer EasyMaker's request with the body of its guide."""
         chosen = request.query_params.get("model") or request.headers.get(MODEL_HEADER)
         model = self._choose(chosen)
-        payload = parse_json(await read_body(request, self._max_body_bytes))
-        version = model.version()
-        asked = parse_predict_request(payload, version.task.options)
-        answers = await version.answer(model.decoder, asked)
-        if not version.task.bare_answer:
+        async with self._bodies.received(request) as body:
+            payload = await self._bodies.json(body)
+            with model.use() as version:
+                asked = parse_predict_request(payload, version.vision_task.options)
+                answers = await version.answer(model.decoder, asked)
+        if not version.vision_task.bare_answer:
             return json_response({"predictions": answers})
         return json_response(answers[0] if len(answers) == 1 else answers)
 
@@ -80,13 +83,13 @@ class V1:
 
     async def _render(self, model: ServedModel, payload: object, media_type: str) -> bytes:
         """The answer to a request of one picture, as a body of that media type."""
-        version = model.version()
-        asked = parse_predict_request(payload, version.task.options)
-        if len(asked.sources) != 1:
-            raise RequestError(
-                f"{len(asked.sources)} instances; an answer as {media_type} is of one picture"
-            )
-        return (await version.render(model.decoder, asked, media_type))[0]
+        with model.use() as version:
+            asked = parse_predict_request(payload, version.vision_task.options)
+            if len(asked.sources) != 1:
+                raise RequestError(
+                    f"{len(asked.sources)} instances; an answer as {media_type} is of one picture"
+                )
+            return (await version.render(model.decoder, asked, media_type))[0]
 
     def _choose(self, name: str | None) -> ServedModel:
         if name is not None:

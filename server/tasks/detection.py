@@ -9,12 +9,16 @@ from contract.model_config import ModelConfig
 from contract.options import Options
 from contract.pictures import Fit, Picture
 from server.errors import LoadError
-from server.tasks.task import Row
+from server.execution import Row
+from server.tasks.task import RequestOptions, Task
 
 DEFAULT_THRESHOLD = 0.5
 
+_MOST_OBJECTS = 300  # queries of the largest of the detectors
+_OBJECT_BYTES = 700
 
-class DetectionOptions(Options):
+
+class DetectionOptions(RequestOptions):
     """What a request may say of its objects."""
 
     threshold: float | None = Field(
@@ -29,30 +33,35 @@ class DetectionOptions(Options):
     )
 
 
-class Detection:
+class Detection(Task):
     """Answers with `[{"balloon": {"xmin": 293, ...}}, ...]`, EasyMaker's format."""
 
     fit: ClassVar[Fit] = "pad"
     options: ClassVar[type[Options]] = DetectionOptions
-    bare_answer: ClassVar[bool] = False
-    media_types: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
-        if not labels:
-            raise LoadError(f"model '{config.name}': no output of it has a label_filename")
-        self._labels = labels
-        self._size = config.inputs[0].dims[0], config.inputs[0].dims[1]
+        super().__init__(config, labels)
         self._threshold = _threshold(config)
-
-    @property
-    def picture_size(self) -> tuple[int, int]:
-        """Height and width of the model's pictures."""
-        return self._size
+        self._height, self._width = config.inputs[0].dims[:2]
 
     def prepare(self, picture: Picture) -> Row:
         """The inputs `image`, RGB uint8 [S, S, 3], and `size`, the height and width within it."""
         size = np.array([picture.content_height, picture.content_width], np.int32)
         return {"image": picture.pixels, "size": size}
+
+    def fault(self, inputs: Row) -> str:
+        """`size` must be the height and width of a picture within `image`, 1 pixel or more."""
+        height, width = inputs["size"].tolist()
+        if 1 <= height <= self._height and 1 <= width <= self._width:
+            return ""
+        return (
+            f"size is [{height}, {width}]; expected the height and width that the picture has "
+            f"in the image, from [1, 1] to [{self._height}, {self._width}]"
+        )
+
+    def answer_bytes(self, _height: int, _width: int, _options: Options) -> int:
+        """As much for each of the most objects."""
+        return _OBJECT_BYTES * _MOST_OBJECTS
 
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
         """The objects, best first: {label: box}, xyxy in pixels of the picture as sent."""
@@ -67,15 +76,11 @@ class Detection:
         labels = outputs["labels"][kept].tolist()
         return [
             {
-                self._labels[label]: dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)),
+                self.labels[label]: dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)),
                 **({"score": score} if options.scores else {}),
             }
             for label, box, score in zip(labels, corners, scores[kept].tolist(), strict=True)
         ]
-
-    def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
-        """A detection is JSON alone."""
-        raise AssertionError(media_type)
 
 
 def _threshold(config: ModelConfig) -> float:

@@ -5,6 +5,7 @@ import io
 from typing import ClassVar, Final, Literal
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
@@ -12,17 +13,22 @@ from pydantic import Field
 from contract.label_maps import resize_label_map, voc_palette
 from contract.model_config import ModelConfig
 from contract.options import Options
-from contract.pictures import Fit, Picture
-from server.errors import LoadError
-from server.tasks.task import Row
+from contract.pictures import Picture
+from server.errors import LoadError, RequestError
+from server.execution import Row
+from server.tasks.task import RequestOptions, Task
 
 PNG: Final = "image/png"
+
+_PIXEL_BYTES = 5  # an id, and its digits and comma in JSON
+_ROW_BYTES = 1000  # a row is an object of its own, which takes time more than memory
+_MOST_LABELS = 1 << 16
 
 LabelMap = NDArray[np.uint8] | NDArray[np.int32]
 """Class ids [H, W]."""
 
 
-class SegmentationOptions(Options):
+class SegmentationOptions(RequestOptions):
     """What a request may say of its label maps."""
 
     format: Literal["array", "png", "rle"] = Field(
@@ -33,53 +39,55 @@ class SegmentationOptions(Options):
     )
 
 
-class Segmentation:
+class Segmentation(Task):
     """Answers with 512 rows of 512 class ids, EasyMaker's format, unless asked otherwise."""
 
-    fit: ClassVar[Fit] = "squash"
     options: ClassVar[type[Options]] = SegmentationOptions
-    bare_answer: ClassVar[bool] = False
     media_types: ClassVar[tuple[str, ...]] = (PNG,)
 
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
-        if not labels:
-            raise LoadError(f"model '{config.name}': no output of it has a label_filename")
-        self._labels = labels
-        self._size = config.inputs[0].dims[0], config.inputs[0].dims[1]
+        super().__init__(config, labels)
+        self._map_height, self._map_width = config.inputs[0].dims[:2]
+        classes = {spec.name: spec.dims[0] for spec in config.outputs}.get("logits", len(labels))
+        if len(labels) != classes:
+            raise LoadError(f"model '{config.name}': {len(labels)} labels for {classes} classes")
+        if len(labels) > _MOST_LABELS:
+            raise LoadError(f"model '{config.name}': {len(labels)} labels; a PNG has 16 bits")
 
-    @property
-    def picture_size(self) -> tuple[int, int]:
-        """Height and width of the model's pictures."""
-        return self._size
-
-    def prepare(self, picture: Picture) -> Row:
-        """The input `image`, RGB uint8 [H, W, 3]."""
-        return {"image": picture.pixels}
+    def answer_bytes(self, height: int, width: int, options: Options) -> int:
+        """As much for each pixel of the label map, and more for each row."""
+        if _own(options).size == "model":
+            height, width = self._map_height, self._map_width
+        return height * (_ROW_BYTES + _PIXEL_BYTES * width)
 
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
         """The label map as rows of ids; as {"png": base64}; or as a list of labels' runs."""
-        assert isinstance(options, SegmentationOptions)  # noqa: S101  # this class's own type
-        label_map = _sized(outputs["label_map"], picture, options)
-        if options.format == "png":
+        label_map = _sized(outputs["label_map"], picture, _own(options))
+        if _own(options).format == "png":
             return {"png": base64.b64encode(encode_png(label_map)).decode()}
-        if options.format == "rle":
-            return [
-                {"label": self._labels[index], "label_id": index, "rle": run_lengths(mask)}
-                for index in np.unique(label_map).tolist()
-                for mask in (label_map == index,)
+        if _own(options).format == "rle":
+            runs = [
+                {"label": self.labels[index], "label_id": index, "rle": rle}
+                for index, rle in run_lengths(label_map).items()
             ]
-        return label_map
+            return orjson.Fragment(orjson.dumps(runs, option=orjson.OPT_SERIALIZE_NUMPY))
+        return orjson.Fragment(orjson.dumps(label_map, option=orjson.OPT_SERIALIZE_NUMPY))
 
-    def render(self, _media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
+    def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
         """The label map as an indexed PNG."""
-        assert isinstance(options, SegmentationOptions)  # noqa: S101  # this class's own type
-        return encode_png(_sized(outputs["label_map"], picture, options))
+        asked = _own(options)
+        if "format" in asked.model_fields_set and asked.format != "png":
+            raise RequestError(
+                f"Accept asks for {media_type}, parameters.format for {asked.format!r}; "
+                "expected one of both, or png"
+            )
+        return encode_png(_sized(outputs["label_map"], picture, asked))
 
 
 def encode_png(label_map: LabelMap) -> bytes:
-    """Class ids [H, W] -> a PNG of those values: 8 bits with a palette, or 16 bits past 255."""
-    if label_map.max(initial=0) < 256:
-        image = Image.fromarray(label_map.astype(np.uint8))
+    """Class ids [H, W] -> a PNG of those values: of uint8 with a palette, else of 16 bits."""
+    if label_map.dtype == np.uint8:
+        image = Image.fromarray(label_map)
         image.putpalette(voc_palette().tobytes())
     else:
         image = Image.fromarray(label_map.astype(np.uint16))
@@ -88,18 +96,33 @@ def encode_png(label_map: LabelMap) -> bytes:
     return buffer.getvalue()
 
 
-def run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """A mask [H, W] in COCO's uncompressed form: {"size": [H, W], "counts": [...]}.
+def run_lengths(label_map: LabelMap) -> dict[int, dict[str, object]]:
+    """Class ids [H, W] -> each id's mask in COCO's uncompressed form {"size", "counts"}.
 
-    The counts are runs of 0 and of 1 in turn, 0 first, down the columns.
+    The counts are runs of 0 and of 1 in turn, 0 first, down the columns. One pass over the pixels
+    finds the runs of all ids.
 
     Source: pycocotools' mask API.
     """
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(np.diff(flat, prepend=flat[:1])) if flat.size else np.zeros(0, int)
-    edges = np.concatenate([[0], changes, [flat.size]])
-    counts = np.diff(edges).tolist()
-    return {"size": list(mask.shape), "counts": [0, *counts] if flat[:1].any() else counts}
+    flat = label_map.ravel(order="F")
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    ends = np.append(starts[1:], flat.size)
+    ids = flat[starts]
+    order = np.argsort(ids, kind="stable")
+    known, first = np.unique(ids[order], return_index=True)
+    found: dict[int, dict[str, object]] = {}
+    for index, runs in zip(known.tolist(), np.split(order, first[1:]), strict=True):
+        edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()
+        counts = np.diff(edges, prepend=0, append=flat.size)
+        # Nothing is behind a run that ends with the map.
+        counts = counts[:-1] if edges[-1] == flat.size else counts
+        found[index] = {"size": list(label_map.shape), "counts": counts}
+    return found
+
+
+def _own(options: Options) -> SegmentationOptions:
+    assert isinstance(options, SegmentationOptions)  # noqa: S101  # this class's own type
+    return options
 
 
 def _sized(label_map: LabelMap, picture: Picture, options: SegmentationOptions) -> LabelMap:

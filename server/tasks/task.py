@@ -1,48 +1,70 @@
 """What a task tells the server. A task knows no protocol."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
-from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from contract.model_config import ModelConfig
 from contract.options import Options
 from contract.pictures import Fit, Picture
+from server.errors import LoadError
+from server.execution import Row
 
-Row = Mapping[str, NDArray[Any]]
-"""The tensors of one picture by name, without the batch axis."""
+
+class RequestOptions(Options):
+    """What the JSON `parameters` of a request may say; the text "0.5" is no number there."""
+
+    model_config = ConfigDict(strict=True)
 
 
-class Task(Protocol):
-    """A vision task over one model."""
+class Task(ABC):
+    """A vision task over one model; what a subclass leaves out is what most tasks do.
 
-    fit: ClassVar[Fit]
+    Args:
+        config: The model's configuration.
+        labels: Its class names in index order.
+
+    Raises:
+        LoadError: The configuration is not of a model of this task.
+    """
+
+    fit: ClassVar[Fit] = "squash"
     """How a picture of another aspect is brought to the model's size."""
 
-    options: ClassVar[type[Options]]
+    options: ClassVar[type[Options]] = RequestOptions
     """What the `parameters` of a request may say."""
 
-    bare_answer: ClassVar[bool]
+    bare_answer: ClassVar[bool] = False
     """Whether EasyMaker's `/inference` gives the answer without the `predictions` wrapper."""
 
-    media_types: ClassVar[tuple[str, ...]]
+    media_types: ClassVar[tuple[str, ...]] = ()
     """Beside JSON, what an answer can be rendered as."""
 
-    def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None: ...
-
-    @property
-    def picture_size(self) -> tuple[int, int]:
-        """Height and width of the model's pictures."""
-        ...
+    def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
+        if not labels:
+            raise LoadError(
+                f"model '{config.name}': no output has a label_filename; "
+                "expected one that names the classes, as labels.txt"
+            )
+        self.labels = labels
 
     def prepare(self, picture: Picture) -> Row:
-        """The model's inputs for one picture."""
-        ...
+        """The model's inputs for one picture; here `image`, RGB uint8 [H, W, 3], alone."""
+        return {"image": picture.pixels}
 
+    def fault(self, _inputs: Row) -> str:
+        """Why no picture has these inputs, which a client prepared itself; empty if one may."""
+        return ""
+
+    @abstractmethod
+    def answer_bytes(self, height: int, width: int, options: Options) -> int:
+        """About the memory that the answer for a picture of that size takes, JSON included."""
+
+    @abstractmethod
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
         """The answer for one picture: what orjson writes, numpy arrays included."""
-        ...
 
     def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
         """The answer for one picture as one of `media_types`."""
-        ...
+        raise AssertionError(f"{media_type} is none of {self.media_types}")

@@ -1,8 +1,8 @@
 """tritonclient in a process of its own: it cannot share one with KServe.
 
-    python -m tests.clients.triton rest|grpc ADDRESS MODEL bytes|uint8 FILE...
+    python -m tests.clients.triton rest|grpc ADDRESS MODEL bytes|uint8 OUTPUT[,OUTPUT...] FILE...
 
-Prints the scores as JSON: a list a picture.
+Prints a JSON list of the outputs, each a list of one entry a picture.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests.tiny_models import SIZE
 
 
 def main() -> None:
-    protocol, address, model, form, *files = sys.argv[1:]
+    protocol, address, model, form, outputs, *files = sys.argv[1:]
     module: ModuleType = {"rest": tritonclient.http, "grpc": tritonclient.grpc}[protocol]
     client = module.InferenceServerClient(address)
     assert client.is_server_live()
@@ -34,8 +34,7 @@ def main() -> None:
         tensor = module.InferInput("image", list(data.shape), "UINT8")
     tensor.set_data_from_numpy(data)
     result = client.infer(model, [tensor], request_id="r-1")
-    scores = result.as_numpy("scores")
-    print(json.dumps(scores.tolist()))
+    print(json.dumps([result.as_numpy(name).tolist() for name in outputs.split(",")]))
 
 
 if __name__ == "__main__":

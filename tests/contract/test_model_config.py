@@ -38,12 +38,31 @@ def test_json_has_tritons_names_and_numbers(tmp_path: Path) -> None:
         'name: "m" dynamic_batching { max_queue_delay_microseconds: 100 preferred_batch_size: [4] }'
         'version_policy { specific { versions: [1, 2] } } input { name: "i" data_type: TYPE_FP32 }'
     )
-    assert read_model_config(tmp_path).to_json() == {
-        "name": "m",
-        "dynamic_batching": {"preferred_batch_size": [4], "max_queue_delay_microseconds": 100},
-        "version_policy": {"specific": {"versions": [1, 2]}},
-        "input": [{"name": "i", "data_type": "TYPE_FP32"}],
-    }
+    printed = read_model_config(tmp_path).to_json()
+    assert printed["version_policy"] == {"specific": {"versions": [1, 2]}}
+    dynamic_batching = printed["dynamic_batching"]
+    assert isinstance(dynamic_batching, dict)
+    assert dynamic_batching["preferred_batch_size"] == [4]
+    assert dynamic_batching["max_queue_delay_microseconds"] == 100
+
+
+def test_json_has_the_defaults_that_tritons_clients_read(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_FILE).write_text('name: "m" input { name: "i" data_type: TYPE_FP32 }')
+    printed = read_model_config(tmp_path).to_json()
+    assert printed["input"] == [
+        {
+            "name": "i",
+            "data_type": "TYPE_FP32",
+            "format": "FORMAT_NONE",
+            "dims": [],
+            "is_shape_tensor": False,
+            "allow_ragged_batch": False,
+            "optional": False,
+            "is_non_linear_format_io": False,
+        }
+    ]
+    assert (printed["max_batch_size"], printed["output"], printed["parameters"]) == (0, [], {})
+    assert "dynamic_batching" not in printed  # a message says something by being there
 
 
 def test_copies_leave_the_original_as_it_was() -> None:

@@ -23,6 +23,8 @@ class Sample(Options):
     mode: Literal["a", "b"] = Field("a", description="a choice")
     keep: bool = Field(default=False, description="a switch")
     name: str | None = Field(None, description="a name")
+    side: int = Field(64, ge=32, multiple_of=32, description="a side, in pixels")
+    even: int = Field(2, multiple_of=2, description="a number")
 
 
 def parse(*argv: str) -> dict[str, object]:
@@ -56,8 +58,18 @@ def test_flags_win_over_later_layers_and_defaults() -> None:
         ({"inputsize": 3}, "inputsize: unknown option; did you mean input_size?"),
         ({"data": ""}, "data: got '', expected path"),
         ({"input_size": True}, "input_size: got True, expected int in [4, inf)"),
-        ({"sz": 3}, "sz: unknown option; did you mean input_size?"),
-        ({"zzzz": 3}, "zzzz: unknown option; known are input_size, rate, data, mode, keep, name"),
+        ({"side": 100}, "side: got 100, expected int in [32, inf), a multiple of 32"),
+        ({"even": 3}, "even: got 3, expected int in (-inf, inf), a multiple of 2"),
+        ({"nme": 3}, "nme: unknown option; did you mean name?"),
+        ({"a_mode": 3}, "a_mode: unknown option; did you mean mode?"),
+        (
+            {"foo": 3},
+            "foo: unknown option; known are input_size, rate, data, mode, keep, name, side, even",
+        ),
+        (
+            {"zzzz": 3},
+            "zzzz: unknown option; known are input_size, rate, data, mode, keep, name, side, even",
+        ),
     ],
 )
 def test_a_bad_value_names_the_field_the_value_and_the_range(
@@ -82,7 +94,16 @@ def test_every_problem_is_told_at_once() -> None:
 def test_options_are_described_from_the_model_itself() -> None:
     row = describe(Sample)[0]
     assert (row.name, row.type, row.default, row.range) == ("input_size", "int", "28", "[4, inf)")
-    assert [row.default for row in describe(Sample)] == ["28", "0.1", "", "a", "false", ""]
+    assert [row.default for row in describe(Sample)] == [
+        "28",
+        "0.1",
+        "",
+        "a",
+        "false",
+        "",
+        "64",
+        "2",
+    ]
 
 
 class Either(Options):

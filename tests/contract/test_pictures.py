@@ -1,11 +1,12 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from contract.errors import BrokenPicture, NotAPicture, TooManyPixels
-from contract.pictures import check_picture, decode_picture
+from contract.pictures import check_picture, decode_picture, upright_size
 from tests.picture_files import china_jpeg, encode, noise
 
 
@@ -42,6 +43,21 @@ def test_every_exif_orientation_is_turned_upright(orientation: int) -> None:
     stored = upright if undo is None else upright.transpose(undo)
     pixels = decode_picture(encode(stored, "PNG", exif=exif), 8, 12).pixels
     np.testing.assert_array_equal(pixels, np.asarray(upright))
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_the_upright_size_is_read_from_the_header(tmp_path: Path, file_format: str) -> None:
+    path = tmp_path / "picture"
+    for orientation, size in ((1, (7, 5)), (3, (7, 5)), (5, (5, 7)), (8, (5, 7)), (9, (7, 5))):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (7, 5)).save(path, file_format, exif=exif)
+        assert upright_size(path) == size
+        decoded = decode_picture(path.read_bytes(), 4, 4)
+        assert (decoded.width, decoded.height) == size
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert upright_size(path) is None
+    assert upright_size(tmp_path / "missing") is None
 
 
 def test_transparent_pixels_are_laid_over_white() -> None:

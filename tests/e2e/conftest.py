@@ -1,13 +1,28 @@
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 import torch
 
+from tests.e2e.random_models import publish_detector, publish_segmenter
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import noise_png
 from tests.tiny_models import publish_colour_model
+from trainer.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ThreeTasks:
+    """A server with a model of each task, and the checkpoints of those that torch can answer for.
+
+    The models are `colour`, a classifier; `blocks`, a segmenter; `boxes`, a detector.
+    """
+
+    server: LiveServer
+    blocks: Checkpoint
+    boxes: Checkpoint
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +51,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def http(server: LiveServer) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def three_tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeTasks]:
+    folder = tmp_path_factory.mktemp("three_tasks")
+    repository = folder / "repository"
+    publish_colour_model(repository, "colour")
+    blocks = publish_segmenter(repository, "blocks", "segformer-tiny", 64)
+    boxes = publish_detector(repository, "boxes", "detr-tiny", 64)
+    flags = ["--model_repository", str(repository), "--precision", "fp32"]
+    flags += ["--max_instances", "100000"]
+    with live_server(folder / "log", *flags) as running:
+        yield ThreeTasks(running, blocks, boxes)
 
 
 @pytest.fixture(scope="session")

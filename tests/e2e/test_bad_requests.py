@@ -23,8 +23,8 @@ def tensor(**changes: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("{", "body is not JSON"),
-        ("", "body is not JSON"),
+        ("{", "failed to parse the request JSON buffer"),
+        ("", "failed to parse the request JSON buffer"),
         ("[]", "body is a list"),
         ("{}", 'body has no "instances"'),
         ('{"instances": {}}', '"instances" is an object; expected a list'),
@@ -35,7 +35,7 @@ def tensor(**changes: object) -> dict[str, object]:
         ('{"instances": [{"data": "%%%"}]}', "instance 0: data is not base64"),
         ('{"instances": [{"data": "YWJj"}]}', "instance 0: 3 bytes of no known picture format"),
         ('{"instances": [{"data": ""}]}', "instance 0: zero bytes"),
-        ("[" * 5000, "body is not JSON"),
+        ("[" * 5000, "JSON nesting depth exceeds maximum allowed limit (100)"),
         ('{"instances": [{"data": "aGk="}], "parameters": 3}', '"parameters" is a number'),
         ('{"instances": [{"data": "aGk="}], "parameters": {"a": 1}}', "a: unknown option"),
     ],
@@ -76,31 +76,22 @@ def test_a_body_over_the_limit_is_413(http: httpx.Client) -> None:
     [
         ({}, 'list "inputs"'),
         ({"inputs": [1]}, "must be an object"),
-        ({"inputs": []}, "expected the inputs image"),
+        ({"inputs": []}, "missing required input(s) ['image']"),
         ({"inputs": [{"name": "image"}]}, 'needs "name", "datatype" and "shape"'),
         ({"inputs": [tensor(name="picture")]}, "unexpected inference input 'picture'"),
         ({"inputs": [tensor(datatype="FP32", shape=[1], data=[1.0])]}, "data-type is 'FP32'"),
         ({"inputs": [tensor(datatype="UINT8", shape=[1], data=[1])]}, "unexpected shape"),
         ({"inputs": [tensor(data=["%"])]}, "instance 0: data is not base64"),
-        ({"inputs": [tensor(data=[None])]}, "BYTES element 0 must be a picture file"),
-        (
-            {
-                "inputs": [
-                    tensor(
-                        datatype="UINT8",
-                        shape=[0, 2**62, 4],
-                        parameters={"binary_data_size": 0},
-                    )
-                ]
-            },
-            "input 'image'",
-        ),
-        ({"inputs": [tensor(shape=[2])]}, "1 elements; shape [2] has 2"),
+        ({"inputs": [tensor(data=[None])]}, "element 0 of input 'image' must be a picture file"),
+        ({"inputs": [tensor(shape=[2])]}, "expected 2 string elements for inference input 'image'"),
         ({"inputs": [tensor(shape=[0], data=[])]}, "N > 0"),
         ({"inputs": [tensor()], "outputs": [{"name": "x"}]}, "unexpected inference output 'x'"),
-        ({"inputs": [tensor()], "outputs": {}}, '"outputs" must be a list'),
+        ({"inputs": [tensor()], "outputs": {}}, "Unable to parse 'outputs'"),
         ({"inputs": [tensor(parameters=3)]}, '"parameters" must be an object'),
-        ({"inputs": [tensor(parameters={"binary_data_size": 9})]}, "0 bytes are left"),
+        (
+            {"inputs": [tensor(parameters={"binary_data_size": 9})]},
+            "But set 'data' 'binary_data_size'",
+        ),
     ],
 )
 def test_v2_body(http: httpx.Client, body: object, message: str) -> None:
@@ -114,7 +105,7 @@ def test_v2_header_length_must_lie_in_the_body(http: httpx.Client, length: str) 
     headers = {"Inference-Header-Content-Length": length}
     response = http.post(INFER, content=json.dumps({"inputs": [tensor()]}), headers=headers)
     assert response.status_code == 400
-    assert "Inference-Header-Content-Length" in response.json()["error"]
+    assert "inference header size should be in range" in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -124,12 +115,12 @@ def test_v2_header_length_must_lie_in_the_body(http: httpx.Client, length: str) 
         ("GET", "/v1/models/nope", 404),
         ("POST", "/v2/models/nope/infer", 404),
         ("POST", "/v2/models/colour/versions/9/infer", 404),
-        ("GET", "/v2/models/colour/versions/x", 404),
+        ("GET", "/v2/models/colour/versions/x", 400),
         ("GET", "/v2/models/nope/ready", 404),
         ("GET", "/v2/models/nope/config", 404),
         ("GET", "/nowhere", 404),
         ("GET", PREDICT, 405),
-        ("GET", f"/v2/models/colour/versions/{'9' * 5000}", 404),
+        ("GET", f"/v2/models/colour/versions/{'9' * 5000}", 400),
         ("PUT", "/v1/models", 405),
         ("DELETE", INFER, 405),
     ],

@@ -41,11 +41,11 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
         assert rows["good"]["state"] == "READY"
         assert rows["broken"]["state"] == rows["empty"]["state"] == "UNAVAILABLE"
         assert "onnxruntime cannot load it" in rows["broken"]["reason"]
-        assert "config.pbtxt: cannot be read" in rows["empty"]["reason"]
-        assert rows["bare"]["state"] == "UNAVAILABLE"
+        assert "under the version policy of model 'empty'" in rows["empty"]["reason"]
+        assert rows["bare"]["state"] == "READY", "without a task it is a model of tensors"
         assert "lost+found" not in rows
         only_ready = httpx.post(server.url + "/v2/repository/index", json={"ready": True}).json()
-        assert [row["name"] for row in only_ready] == ["good"]
+        assert [row["name"] for row in only_ready] == ["bare", "good"]
         refused = httpx.post(server.url + "/inference", json=body)
         assert refused.status_code == 400
         assert "bare, broken, empty, good" in refused.json()["error"]

@@ -10,23 +10,23 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from contract.label_maps import resize_label_map
 from contract.pictures import decode_picture
+from contract.sessions import detect_machine
+from tests.clients import run_client
+from tests.e2e.random_models import publish_segmenter
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, china_jpeg, instances
 from tests.trainer.conftest import aperture_train
 from tests.trainer.segmentation_folders import LABELS, write_blocks
-from trainer.checkpoints import Origin, open_checkpoint
-from trainer.export import export_and_publish
+from trainer.checkpoints import Checkpoint
 from trainer.predictors import CheckpointPredictor
-from trainer.segformer import build_segformer
-from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 
 SIZE = 64
+BF16_OTHER_PIXELS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,21 @@ class Served:
     """A checkpoint of random weights, and its published version behind a running server."""
 
     data: Path
-    checkpoint: Path
+    checkpoint: Checkpoint
     repository: Path
     server: LiveServer
 
     def expected(self, *files: bytes) -> NDArray[np.uint8]:
         """The label maps [N, S, S] that the trainer's evaluation sees."""
-        outputs = CheckpointPredictor(open_checkpoint(self.checkpoint)).predict(files)
+        outputs = CheckpointPredictor(self.checkpoint).predict(files)
         return np.asarray(outputs["label_map"], np.uint8)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    checkpoint, repository = folder / "checkpoint", folder / "repository"
-    write_checkpoint(checkpoint)
-    export_and_publish(open_checkpoint(checkpoint), repository, "blocks", {})
+    repository = folder / "repository"
+    checkpoint = publish_segmenter(repository, "blocks", "segformer-tiny", SIZE)
     flags = ("--model_repository", str(repository), "--precision", "fp32")
     with live_server(folder / "log", *flags) as server:
         yield Served(write_blocks(folder / "data"), checkpoint, repository, server)
@@ -66,18 +65,6 @@ def files(served: Served) -> list[bytes]:
     """A photograph, and drawn pictures of another shape than the model's."""
     drawn = sorted((served.data / "test" / "images").iterdir())
     return [china_jpeg(), *(path.read_bytes() for path in drawn[:2])]
-
-
-def write_checkpoint(folder: Path) -> None:
-    """A tiny SegFormer whose head is random enough to answer every label."""
-    torch.manual_seed(3)
-    wanted = SegmentationHyperparameters(model="segformer-tiny", input_size=SIZE)
-    model = build_segformer(wanted, LABELS)
-    torch.nn.init.normal_(model.get_parameter("decode_head.classifier.weight"))
-    origin = Origin(task="semantic-segmentation", base_model="segformer-tiny", dataset_sha256="0")
-    model.config.image_size = SIZE
-    model.config.aperture = origin.model_dump()
-    model.save_pretrained(folder)
 
 
 def test_v1_answers_rows_of_the_trainers_ids(
@@ -118,6 +105,40 @@ def test_v2_answers_the_trainers_label_maps(
     assert outputs["logits"]["shape"] == [len(files), len(LABELS), SIZE // 4, SIZE // 4]
 
 
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_tritonclient_gets_the_trainers_label_maps(
+    served: Served, files: list[bytes], tmp_path: Path, protocol: str
+) -> None:
+    found = infer(served.server, files, tmp_path, protocol)
+    np.testing.assert_array_equal(found, served.expected(*files))
+
+
+def test_bf16_changes_few_pixels(served: Served, files: list[bytes], tmp_path: Path) -> None:
+    if not {"amx_bf16", "avx512_bf16"} & detect_machine().cpu_flags:
+        pytest.skip("the CPU has neither AMX nor AVX512-BF16")
+    flags = ("--model_repository", str(served.repository), "--precision", "bf16")
+    expected = served.expected(*files)
+    with live_server(tmp_path / "log", *flags) as server, server.client() as http:
+        by_v1 = http.post("/v1/models/blocks:predict", json=instances(*files)).json()
+        by_v2 = [infer(server, files, tmp_path, protocol) for protocol in ("rest", "grpc")]
+    for found in (np.array(by_v1["predictions"]), *by_v2):
+        assert np.mean(found != expected) <= BF16_OTHER_PIXELS
+
+
+def infer(
+    server: LiveServer, files: list[bytes], folder: Path, protocol: str
+) -> NDArray[np.integer]:
+    """The label maps [N, S, S] that tritonclient gets for pictures, which it reads from `folder`."""
+    paths = [folder / str(index) for index in range(len(files))]
+    for path, file in zip(paths, files, strict=True):
+        path.write_bytes(file)
+    address = f"127.0.0.1:{server.http_port if protocol == 'rest' else server.grpc_port}"
+    (label_maps,) = run_client(
+        "triton", protocol, address, "blocks", "bytes", "label_map", *map(str, paths)
+    )
+    return np.array(label_maps)
+
+
 def test_png_at_the_pictures_own_size_holds_the_ids(
     served: Served, http: httpx.Client, files: list[bytes]
 ) -> None:
@@ -156,7 +177,7 @@ def test_run_lengths_cover_every_pixel_once(
 def test_three_ways_to_evaluate_agree(served: Served, tmp_path: Path) -> None:
     found = []
     for source in (
-        ("--checkpoint", str(served.checkpoint)),
+        ("--checkpoint", str(served.checkpoint.folder)),
         ("--model_repository", str(served.repository), "--name", "blocks"),
         ("--url", served.server.url, "--name", "blocks", "--batch_size", "3"),
     ):

@@ -7,6 +7,8 @@ import pytest
 from contract.errors import OptionsError
 from server.cli import parse_options
 
+EXPLICIT = ["--model_repository", "a", "--model_control_mode", "explicit"]
+
 
 @pytest.mark.parametrize(
     ("argv", "message"),
@@ -17,6 +19,17 @@ from server.cli import parse_options
         (["--model_repository", "a", "--http_port", "0"], "http_port: got '0', expected int in"),
         (["--model_repository", "a", "--htp_port", "9"], "htp_port: unknown option; did you mean"),
         (["--model_repository", "a", "stray"], "unexpected argument 'stray'"),
+        (["--model-repository", "a", "--htp-port=9"], "htp_port: unknown option; did you mean"),
+        (["--model_repository", "a", "--model_control_mode", "all"], "none|poll|explicit"),
+        (
+            ["--model_repository", "a", "--repository_poll_secs", "0"],
+            "repository_poll_secs: got '0', expected int in [1, inf)",
+        ),
+        (["--model_repository", "a", "--load_model", "m"], "needs --model_control_mode explicit"),
+        (
+            [*EXPLICIT, "--load_model", "*", "--load_model", "m"],
+            "must be the only one",
+        ),
         (
             ["--model_repository", "a", "--http_port", "9", "--grpc_port", "9"],
             "--http_port and --grpc_port are both 9",
@@ -36,6 +49,22 @@ def test_variables_give_what_flags_do_not() -> None:
     assert (options.model_repository, options.http_port) == (Path("r"), 10)
     options = parse_options(["--model_dir", "m"], environ)
     assert (options.model_repository, options.model_dir) == (None, Path("m"))
+
+
+def test_tritons_command_line_is_understood() -> None:
+    argv = ["--model-repository=r-s", "--model-control-mode=explicit", "--load-model=a-b"]
+    argv += ["--load-model", "c", "--strict-readiness=false", "--exit-on-error", "--http-port=9"]
+    options = parse_options(argv, {})
+    assert options.model_repository == Path("r-s")
+    assert (options.model_control_mode, options.load_model) == ("explicit", ("a-b", "c"))
+    assert (options.strict_readiness, options.exit_on_error, options.http_port) == (False, True, 9)
+
+
+def test_a_variable_names_several_models() -> None:
+    environ = {"APERTURE_LOAD_MODEL": "a,b", "APERTURE_MODEL_CONTROL_MODE": "explicit"}
+    assert parse_options(["--model_dir", "m"], environ).load_model == ("a", "b")
+    argv = ["--model_dir", "m", "--load_model", "c"]
+    assert parse_options(argv, environ).load_model == ("c",)
 
 
 def serve(*flags: str) -> "subprocess.CompletedProcess[str]":

@@ -1,16 +1,17 @@
 import io
-import json
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from contract.label_maps import voc_palette
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from contract.options import Options
 from contract.pictures import Picture
 from server.errors import LoadError
-from server.tasks.classification import Classification, ClassificationOptions
+from server.tasks.classification import Classification
 from server.tasks.detection import Detection, DetectionOptions
 from server.tasks.segmentation import (
     Segmentation,
@@ -18,6 +19,7 @@ from server.tasks.segmentation import (
     encode_png,
     run_lengths,
 )
+from server.tasks.task import Task
 
 
 def picture(width: int, height: int, content: tuple[int, int] = (8, 8)) -> Picture:
@@ -33,7 +35,7 @@ def config(*outputs: TensorSpec, **parameters: str) -> ModelConfig:
 def test_equal_scores_are_answered_in_label_order() -> None:
     task = Classification(config(TensorSpec("scores", "FP32", (3,))), ("a", "b", "c"))
     scores = np.array([0.25, 0.5, 0.25], np.float32)
-    answer = task.answer({"scores": scores}, picture(1, 1), ClassificationOptions())
+    answer = task.answer({"scores": scores}, picture(1, 1), Options())
     assert answer == [
         {"score": 0.5, "label": "b"},
         {"score": 0.25, "label": "a"},
@@ -55,7 +57,7 @@ def test_a_label_map_is_rows_of_ids(
     segmentation: Segmentation, label_map: NDArray[np.uint8]
 ) -> None:
     answer = segmentation.answer({"label_map": label_map}, picture(20, 10), SegmentationOptions())
-    np.testing.assert_array_equal(np.asarray(answer), label_map)
+    assert orjson.loads(orjson.dumps(answer)) == label_map.tolist()
 
 
 def test_a_label_map_as_png_holds_the_ids_and_a_palette(
@@ -87,22 +89,25 @@ def test_the_palette_is_pascal_vocs() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_run_lengths_decode_to_the_mask(seed: int) -> None:
+def test_run_lengths_decode_to_each_labels_mask(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    mask = rng.random(tuple(rng.integers(1, 9, 2))) < rng.random()
-    rle = run_lengths(mask)
-    values = np.arange(len(rle["counts"])) % 2
-    flat = np.repeat(values, rle["counts"]).astype(bool)
-    np.testing.assert_array_equal(flat.reshape(mask.shape[::-1]).T, mask)
-    assert json.dumps(rle)
+    label_map = rng.integers(0, rng.integers(1, 5), tuple(rng.integers(1, 9, 2)))
+    found = run_lengths(label_map.astype(np.uint8))
+    assert list(found) == np.unique(label_map).tolist()
+    for index, rle in found.items():
+        assert rle["size"] == list(label_map.shape)
+        counts = np.asarray(rle["counts"])
+        assert (counts[1:] > 0).all()
+        flat = np.repeat(np.arange(len(counts)) % 2, counts).astype(bool)
+        np.testing.assert_array_equal(flat.reshape(label_map.shape[::-1]).T, label_map == index)
 
 
 def test_run_lengths_name_every_label_of_the_map(
     segmentation: Segmentation, label_map: NDArray[np.uint8]
 ) -> None:
     options = SegmentationOptions(format="rle")
-    answer = segmentation.answer({"label_map": label_map}, picture(8, 8), options)
-    assert isinstance(answer, list)
+    fragment = segmentation.answer({"label_map": label_map}, picture(8, 8), options)
+    answer = orjson.loads(orjson.dumps(fragment))
     assert [(run["label_id"], run["label"]) for run in answer] == [
         (0, "sky"),
         (1, "road"),
@@ -146,3 +151,35 @@ def test_the_content_size_goes_to_the_model_beside_the_padded_picture() -> None:
 def test_a_threshold_outside_0_to_1_is_refused_at_load(threshold: str) -> None:
     with pytest.raises(LoadError, match=r"not in \[0, 1\]"):
         Detection(config(threshold=threshold), ("a",))
+
+
+@pytest.mark.parametrize("task", [Classification, Segmentation, Detection])
+def test_a_model_without_labels_is_refused_at_load(task: type[Task]) -> None:
+    with pytest.raises(LoadError, match="no output has a label_filename"):
+        task(config(TensorSpec("scores", "FP32", (3,))), ())
+
+
+def test_labels_of_another_number_than_the_classes_are_refused_at_load() -> None:
+    with pytest.raises(LoadError, match="2 labels for 3 classes"):
+        Classification(config(TensorSpec("scores", "FP32", (3,))), ("a", "b"))
+    label_map, logits = (
+        TensorSpec("label_map", "UINT8", (8, 8)),
+        TensorSpec("logits", "FP32", (3, 2, 2)),
+    )
+    with pytest.raises(LoadError, match="2 labels for 3 classes"):
+        Segmentation(config(label_map, logits), ("a", "b"))
+
+
+def test_more_labels_than_a_png_can_tell_apart_are_refused_at_load() -> None:
+    labels = tuple(str(index) for index in range(2**16 + 1))
+    with pytest.raises(LoadError, match="65537 labels; a PNG has 16 bits"):
+        Segmentation(config(TensorSpec("label_map", "INT32", (8, 8))), labels)
+
+
+@pytest.mark.parametrize(
+    ("size", "fault"), [([1, 8], ""), ([8, 8], ""), ([0, 8], "size is [0, 8]")]
+)
+def test_a_size_of_no_picture_is_a_fault(size: list[int], fault: str) -> None:
+    found = Detection(config(), ("a",)).fault({"size": np.array(size, np.int32)})
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)

@@ -3,10 +3,12 @@ import pytest
 
 from server.errors import RequestError
 from server.tensors import (
+    best_classes,
     bytes_tensor,
     datatype_of,
     tensor_from_json,
     tensor_from_raw,
+    to_json,
     to_raw,
 )
 
@@ -14,7 +16,7 @@ from server.tensors import (
 @pytest.mark.parametrize("dtype", ["u1", "<i4", "<i8", "<f2", "<f4", "<f8", "?"])
 def test_raw_bytes_round_trip(dtype: str) -> None:
     array = np.arange(6).astype(dtype).reshape(2, 3)
-    tensor = tensor_from_raw("x", datatype_of(array), [2, 3], memoryview(to_raw(array)))
+    tensor = tensor_from_raw("x", datatype_of(array), [2, 3], memoryview(to_raw(array)), "m")
     assert tensor.array is not None
     np.testing.assert_array_equal(tensor.array, array)
 
@@ -32,10 +34,12 @@ def test_json_data_may_be_nested_or_flat() -> None:
         ("UINT8", [2], [1, 300], r"a value outside \[0, 255\]"),
         ("UINT8", [2], [1.5, 2], "values of kind float64"),
         ("UINT8", [2], ["a", "b"], "values of kind"),
-        ("UINT8", [3], [1, 2], "cannot reshape"),
+        ("UINT8", [3], [1, 2], "has 2 values, shape \\[3\\] has 3"),
         ("UINT8", [2], [[1], [2, 3]], "do not make a UINT8 tensor"),
         ("UINT8", [2], None, "values of kind object"),
-        ("BF16", [1], [1], "datatype 'BF16' is unknown"),
+        ("BF16", [1], [1], "receiving BF16 data via JSON is not supported"),
+        ("FP16", [1], [1], "receiving FP16 data via JSON is not supported"),
+        ("INT4", [1], [1], "invalid datatype for input x: got 'INT4'"),
         ("UINT8", [-1], [1], "expected a list of sizes"),
         ("UINT8", ["a"], [1], "expected a list of sizes"),
     ],
@@ -49,28 +53,71 @@ def test_json_data_that_do_not_fit_are_refused(
 
 def test_bytes_elements_are_length_prefixed() -> None:
     raw = b"\x03\0\0\0abc" + b"\0\0\0\0" + b"\x01\0\0\0z"
-    assert tensor_from_raw("x", "BYTES", [3], memoryview(raw)).elements == (b"abc", b"", b"z")
+    assert tensor_from_raw("x", "BYTES", [3], memoryview(raw), "m").elements == (b"abc", b"", b"z")
 
 
 @pytest.mark.parametrize(
     ("shape", "raw", "message"),
     [
-        ([1], b"\x09\0\0\0abc", "element 0 runs past the data"),
-        ([1], b"\x09\0", "element 0 runs past the data"),
-        ([2], b"\x01\0\0\0a", "do not hold exactly 2"),
-        ([1], b"\x01\0\0\0a\x01\0\0\0b", "do not hold exactly 1"),
+        ([1], b"\x09\0\0\0abc", "expecting string of length 9 but only 3 bytes"),
+        ([1], b"\x09\0", "incomplete string length indicator"),
+        (
+            [2],
+            b"\x01\0\0\0a",
+            "expected 2 string elements for inference input 'x' for model 'm', got 1",
+        ),
+        ([1], b"\x01\0\0\0a\x01\0\0\0b", "unexpected number of string elements 2"),
     ],
 )
 def test_broken_bytes_elements_are_refused(shape: list[int], raw: bytes, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        tensor_from_raw("x", "BYTES", shape, memoryview(raw))
+        tensor_from_raw("x", "BYTES", shape, memoryview(raw), "m")
 
 
 def test_raw_bytes_of_another_length_are_refused() -> None:
-    with pytest.raises(RequestError, match=r"3 bytes of binary data; shape .* is 4 bytes"):
-        tensor_from_raw("x", "FP32", [1], memoryview(b"abc"))
+    with pytest.raises(
+        RequestError, match=r"mismatch for input 'x' for model 'm'. Expected 4, got 3"
+    ):
+        tensor_from_raw("x", "FP32", [1], memoryview(b"abc"), "m")
+
+
+def test_uint64_of_json_holds_its_largest_number() -> None:
+    numbers = [0, 2**64 - 1, 2**53 + 1]
+    tensor = tensor_from_json("x", "UINT64", [1, 3], [numbers])
+    assert tensor.array is not None
+    assert tensor.array.tolist() == [numbers]
+    with pytest.raises(RequestError, match="no whole numbers"):
+        tensor_from_json("x", "UINT64", [2], [2**64 - 1, 1.5])
+
+
+def test_classes_of_whole_numbers_are_written_as_such() -> None:
+    best = best_classes(np.array([[7, -1, 9]], np.int32), 2, ["a"])
+    assert best.tolist() == [[b"9:2", b"7:0:a"]]
 
 
 def test_bytes_contents_must_fill_the_shape() -> None:
-    with pytest.raises(RequestError, match=r"1 elements; shape \[2\] has 2"):
-        bytes_tensor("x", [2], [b"a"])
+    with pytest.raises(
+        RequestError,
+        match="expected 2 string elements for inference input 'x' for model 'm', got 1",
+    ):
+        bytes_tensor("x", [2], [b"a"], "m")
+
+
+def test_bf16_is_taken_as_its_bits() -> None:
+    one, minus_two = b"\x80\x3f", b"\x00\xc0"
+    tensor = tensor_from_raw("x", "BF16", [2], memoryview(one + minus_two), "m")
+    assert tensor.array is not None
+    assert tensor.array.tolist() == [0x3F80, 0xC000]
+
+
+def test_strings_are_utf8_in_either_form() -> None:
+    array = np.array(["a", b"\xc3\xa9"], np.object_)
+    assert to_raw(array) == b"\x01\0\0\0a\x02\0\0\0\xc3\xa9"
+    assert to_json("x", array) == ["a", "\u00e9"]
+    with pytest.raises(RequestError, match="ask for it with binary_data"):
+        to_json("x", np.array([b"\xff"], np.object_))
+
+
+def test_fp16_outputs_are_refused_in_json() -> None:
+    with pytest.raises(RequestError, match="sending FP16 data via JSON is not supported"):
+        to_json("x", np.zeros(1, np.float16))

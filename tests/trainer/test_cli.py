@@ -53,6 +53,16 @@ def test_value_out_of_range_exits_2_and_names_field_value_and_range(
     assert problems(capsys.readouterr().err) == [f"{name}: got {value!r}, expected {expected}"]
 
 
+@pytest.mark.parametrize("environ", [{}, {"APERTURE_HP_MODEL": "resnet-18"}])
+def test_weights_named_by_pretrained_and_another_model_exit_2(
+    capsys: pytest.CaptureFixture[str], environ: dict[str, str]
+) -> None:
+    model = () if environ else ("--model", "resnet-18")
+    assert aperture_train(*REQUIRED, "--pretrained", "some/id", *model, environ=environ) == 2
+    (line,) = problems(capsys.readouterr().err)
+    assert line.startswith("pretrained: got 'some/id' beside model 'resnet-18'; expected one of")
+
+
 def test_unknown_flag_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert aperture_train(*REQUIRED, "--lerning_rate", "1") == 2
     assert problems(capsys.readouterr().err) == [

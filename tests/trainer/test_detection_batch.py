@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.trainer.coco_folders import write_coco_folder
 from trainer.datasets.coco import Instance, objects_of, read_coco
-from trainer.detection_batch import Scene, cropped, eval_batch, flipped, scene_of, train_batch
+from trainer.detection_batch import Example, cropped, eval_batch, example_of, flipped, train_batch
 from trainer.detection_hyperparameters import BoxAugmentation
 from trainer.pictures import Item, Pictures
 
@@ -23,16 +23,16 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     return [pictures[index] for index in range(6)]
 
 
-def red_box(scene: Scene) -> NDArray[np.int64]:
+def red_box(example: Example) -> NDArray[np.int64]:
     """Left, top, right and bottom of what is red."""
-    pixels = scene.pixels.astype(int)
+    pixels = example.pixels.astype(int)
     rows, columns = np.nonzero((pixels[..., 0] > 180) & (pixels[..., 2] < 60))
     return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
 
 
-def hull(scene: Scene) -> NDArray[np.float32]:
+def hull(example: Example) -> NDArray[np.float32]:
     """The box around all boxes."""
-    boxes = scene.boxes_xyxy_px
+    boxes = example.boxes_xyxy_px
     corners: NDArray[np.float32] = np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
     return corners
 
@@ -40,22 +40,22 @@ def hull(scene: Scene) -> NDArray[np.float32]:
 @pytest.mark.parametrize("change", ["none", "flip", "crop"])
 def test_boxes_stay_around_their_objects(items: list[Item], change: str) -> None:
     for item in items:
-        scene = scene_of(item)
+        example = example_of(item)
         if change == "flip":
-            scene = flipped(scene)
+            example = flipped(example)
         if change == "crop":
-            left, top = scene.width // 8, scene.height // 8
-            scene = cropped(scene, left, top, scene.width - left, scene.height - top)
-        np.testing.assert_allclose(red_box(scene), hull(scene), atol=2)
-        assert not scene.pixels[scene.height :].any()
-        assert not scene.pixels[:, scene.width :].any()
+            left, top = example.width // 8, example.height // 8
+            example = cropped(example, left, top, example.width - left, example.height - top)
+        np.testing.assert_allclose(red_box(example), hull(example), atol=2)
+        assert not example.pixels[example.height :].any()
+        assert not example.pixels[:, example.width :].any()
 
 
 def test_object_of_which_little_is_left_is_dropped() -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     boxes = np.array([[0, 0, 40, 40], [30, 30, 60, 60]], np.float32)
-    scene = Scene(pixels, 64, 64, boxes, np.array([0, 1]))
-    part = cropped(scene, 32, 32, 32, 32)
+    example = Example(pixels, 64, 64, boxes, np.array([0, 1]))
+    part = cropped(example, 32, 32, 32, 32)
     assert part.labels.tolist() == [1]
     np.testing.assert_allclose(part.boxes_xyxy_px, [[0, 0, 56, 56]])
 
@@ -78,7 +78,7 @@ def test_crowd_is_no_target(items: list[Item]) -> None:
     target = dataclasses.replace(objects, instances=(*objects.instances, crowd))
     sample = dataclasses.replace(items[0].sample, target=target)
     item = dataclasses.replace(items[0], sample=sample)
-    assert len(scene_of(item).labels) == len(objects.instances)
+    assert len(example_of(item).labels) == len(objects.instances)
 
 
 @pytest.mark.parametrize("augmentation", ["none", "flip", "crop", "crop_color"])

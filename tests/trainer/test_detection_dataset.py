@@ -11,7 +11,10 @@ from PIL import Image
 from tests.trainer.coco_folders import write_annotations, write_coco_folder
 from tests.trainer.conftest import aperture_train, problems
 from trainer.datasets.coco import Instance, Objects, objects_of, read_coco, read_coco_split
+from trainer.detection_batch import example_of
 from trainer.errors import DatasetError
+from trainer.pictures import Pictures
+from trainer.tasks.detection import TASK
 
 Content = dict[str, Any]
 
@@ -110,6 +113,210 @@ def test_json_that_is_none_is_refused(data: Path) -> None:
     assert line.startswith(f"{path}: Invalid JSON: EOF while parsing")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "Invalid JSON: EOF while parsing"),
+        (b'{"images": "\xff"}', "Invalid JSON: "),
+        (100_000 * b"[", "Invalid JSON: recursion limit exceeded"),
+        (b"[]", "Input should be an object, got []"),
+        (b"null", "Input should be an object, got None"),
+        (
+            b'{"images": [], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}',
+            "images: List should have at least 1 item after validation, not 0, got []",
+        ),
+        (
+            b'{"images": [{"id": 1, "file_name": "000.png"}], "annotations": [], "categories": []}',
+            "categories: List should have at least 1 item after validation, not 0, got []",
+        ),
+    ],
+)
+def test_json_of_another_form_is_named(data: Path, text: bytes, message: str) -> None:
+    path = data / "validation" / "_annotations.coco.json"
+    path.write_bytes(text)
+    (line,) = refusal(data)
+    assert line.startswith(f"{path}: {message}")
+
+
+def test_wrong_types_are_named(data: Path) -> None:
+    def change(content: Content) -> None:
+        content["images"][0]["file_name"] = 7
+        content["images"][1]["file_name"] = ""
+        content["images"][2]["width"] = 0
+        content["categories"][0]["name"] = None
+        content["categories"][1]["id"] = "9"
+        content["annotations"][0] = "a box"
+        content["annotations"][1]["image_id"] = 1.5
+        content["annotations"][2]["bbox"] = {"x": 1}
+        content["annotations"][3]["area"] = "large"
+
+    path = spoil(data, "train", change)
+    assert [line.removeprefix(f"{path}: ") for line in refusal(data)] == [
+        "categories[0].name: Input should be a valid string, got None",
+        "categories[1].id: Input should be a valid integer, got '9'",
+        "images[0].file_name: Input should be a valid string, got 7",
+        "images[1].file_name: String should have at least 1 character, got ''",
+        "images[2].width: Input should be greater than 0, got 0",
+        "annotations[0]: Input should be an object, got 'a box'",
+        "annotations[1].image_id: Input should be a valid integer, got 1.5",
+        "annotations[2].bbox: Input should be a valid array, got {'x': 1}",
+        "annotations[3].area: Input should be a valid number, unable to parse string as a number, "
+        "got 'large'",
+    ]
+
+
+def test_faults_of_every_split_are_listed_at_once(data: Path) -> None:
+    paths = [
+        spoil(data, split, lambda content: content.pop("images")) for split in ("train", "test")
+    ]
+    assert refusal(data) == [f"{path}: images: Field required" for path in paths]
+
+
+@pytest.mark.parametrize("area", [None, 0, -3])
+def test_area_that_is_none_is_the_boxs(tmp_path: Path, area: float | None) -> None:
+    entry = {"id": 1, "image_id": 7, "category_id": 9, "bbox": [60, 0, 10, 5], "area": area}
+    (found,) = read_one(tmp_path, (64, 48), [entry]).instances
+    assert found.area_px == 4 * 5  # of the part inside the picture
+
+
+def test_crowd_alone_is_not_trained_on(tmp_path: Path) -> None:
+    crowd = {"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2, 30, 40], "iscrowd": 1}
+    read_one(tmp_path, (64, 48), [crowd])
+    dataset = read_coco(tmp_path)
+    assert f"{tmp_path / 'train'}: no usable picture shows an annotated object" in TASK.faults(
+        dataset
+    )
+    item = Pictures(dataset.splits["train"], 32, "pad")[0]
+    assert len(example_of(item).boxes_xyxy_px) == 0
+
+
+def test_category_that_an_answers_own_key_hides_is_refused(data: Path) -> None:
+    paths = [
+        spoil(data, split, lambda content: content["categories"][0].update(name="score"))
+        for split in ("train", "validation", "test")
+    ]
+    assert refusal(data) == [
+        f"{path}: category 'score': an answer has a key of that name; rename it" for path in paths
+    ]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "a/../../../secret.png"])
+def test_path_out_of_the_dataset_is_refused(data: Path, name: str) -> None:
+    path = spoil(data, "train", lambda content: content["images"][0].update(file_name=name))
+    assert refusal(data) == [f"{path}: image 0: {name!r} leads out of the dataset's folder"]
+
+
+@pytest.mark.parametrize("name", [".", "a\0b", "000.png/more"])
+def test_file_name_that_is_no_file_is_a_missing_file(data: Path, name: str) -> None:
+    spoil(data, "train", lambda content: content["images"][1].update(file_name=name))
+    (problem,) = read_coco(data).problems
+    assert problem.reason == "file is missing; _annotations.coco.json names it"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000])
+def test_file_name_that_is_too_long_is_listed_with_the_other_faults(data: Path, name: str) -> None:
+    spoil(data, "train", lambda content: content["images"][1].update(file_name=name))
+    (data / "validation" / "000.png").unlink()
+    assert [problem.reason for problem in read_coco(data).problems] == [
+        "cannot be opened: File name too long; _annotations.coco.json names it",
+        "file is missing; _annotations.coco.json names it",
+    ]
+
+
+def test_faults_of_every_kind_are_listed_at_once(data: Path) -> None:
+    def change(content: Content) -> None:
+        content["images"][0]["width"] = "wide"
+        content["images"][1]["file_name"] = "gone.png"
+        content["annotations"][0]["bbox"] = [1, 2, 3]
+        content["annotations"][1]["image_id"] = 999
+        content["annotations"][2]["category_id"] = 4
+
+    paths = [spoil(data, split, change) for split in ("train", "validation")]
+    (data / "test" / "_annotations.coco.json").write_text("{")
+    lines = refusal(data)
+    for path in paths:
+        assert [line for line in lines if line.startswith(f"{path}: ")] == [
+            f"{path}: images[0].width: Input should be a valid integer, got 'wide'",
+            f"{path}: annotations[0].bbox: List should have at least 4 items after validation, "
+            "not 3, got [1, 2, 3]",
+            f"{path}: annotations[1]: there is no image of the image_id 999",
+            f"{path}: annotations[2]: there is no category of the category_id 4",
+        ]
+    assert lines[-2:] == [
+        f"{path.parent / 'gone.png'}: file is missing; _annotations.coco.json names it"
+        for path in paths
+    ]
+    assert len(lines) == 4 + 4 + 1 + 2
+
+
+def test_annotations_of_an_entry_without_a_readable_id_are_not_called_unknown(data: Path) -> None:
+    def change(content: Content) -> None:
+        content["images"][0]["id"] = "0"
+        del content["categories"][0]["id"]
+
+    path = spoil(data, "train", change)
+    assert refusal(data) == [
+        f"{path}: categories[0].id: Field required",
+        f"{path}: images[0].id: Input should be a valid integer, got '0'",
+    ]
+
+
+def test_categories_are_not_called_unknown_beside_malformed_ones(data: Path) -> None:
+    path = spoil(data, "train", lambda content: content["categories"][0].update(name=7))
+    assert refusal(data) == [f"{path}: categories[0].name: Input should be a valid string, got 7"]
+
+
+def test_label_that_no_labels_txt_holds_is_listed_with_the_other_faults(data: Path) -> None:
+    path = data / "train" / "_annotations.coco.json"
+    for split in ("train", "validation", "test"):
+        spoil(data, split, lambda content: content["categories"][0].update(name="a\nb"))
+    spoil(data, "train", lambda content: content["annotations"][0].update(image_id=999))
+    assert refusal(data) == [
+        f"{path}: label 0 is 'a\\nb'; expected a name of one line",
+        f"{path}: annotations[0]: there is no image of the image_id 999",
+    ]
+
+
+def test_faults_beside_a_missing_file_are_listed_with_it(data: Path) -> None:
+    (data / "train" / "_annotations.coco.json").unlink()
+    path = spoil(data, "validation", lambda content: content["annotations"][0].update(bbox=7))
+    lines = refusal(data)
+    assert lines[0].startswith(f"{data / 'train' / '_annotations.coco.json'}: file is missing")
+    assert lines[1:] == [f"{path}: annotations[0].bbox: Input should be a valid array, got 7"]
+
+
+def test_whole_floats_are_ids_and_sizes(data: Path) -> None:
+    def change(content: Content) -> None:
+        for image in content["images"]:
+            image.update({name: float(image[name]) for name in ("id", "width", "height")})
+        for annotation in content["annotations"]:
+            for name in ("image_id", "category_id"):
+                annotation[name] = float(annotation[name])
+        for category in content["categories"]:
+            category["id"] = float(category["id"])
+
+    before = read_coco(data)
+    for split in ("train", "validation"):
+        spoil(data, split, change)
+    assert read_coco(data) == before
+
+
+def test_sizes_and_ids_that_are_no_whole_numbers_are_refused(data: Path) -> None:
+    def change(content: Content) -> None:
+        content["images"][0]["width"] = 64.5
+        content["images"][1]["height"] = "64.0"
+        content["images"][2]["id"] = True
+        content["images"][3]["height"] = float("inf")
+
+    path = spoil(data, "train", change)
+    assert [line.removeprefix(f"{path}: ") for line in refusal(data)] == [
+        "images[0].width: Input should be a valid integer, got 64.5",
+        "images[1].height: Input should be a valid integer, got '64.0'",
+        "images[2].id: Input should be a valid integer, got True",
+        "images[3].height: Input should be a valid integer, got inf",
+    ]
+
+
 def test_every_malformed_entry_is_listed_at_once(data: Path) -> None:
     def change(content: Content) -> None:
         content["images"][0]["id"] = "zero"
@@ -189,7 +396,8 @@ def test_missing_files_and_other_sizes_are_problems_of_their_pictures(data: Path
     dataset = read_coco(data)
     assert [str(problem) for problem in dataset.problems] == [
         f"{data / 'train' / '001.png'}: file is missing; _annotations.coco.json names it",
-        f"{data / 'train' / '002.png'}: is of 64 x 48 pixels, but the JSON says 99 x 48",
+        f"{data / 'train' / '002.png'}: is of 64 x 48 pixels, as it stands upright, but the "
+        "JSON says 99 x 48",
     ]
 
 
@@ -202,7 +410,7 @@ def test_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
         image = {"id": 7, "file_name": "a.jpg", "width": 64, "height": 48}
         write_annotations(tmp_path / split, [image], [])
     assert read_coco(tmp_path).problems[0].reason == (
-        "is of 48 x 64 pixels upright, as its EXIF orientation turns it, but the JSON says 64 x 48"
+        "is of 48 x 64 pixels, as it stands upright, but the JSON says 64 x 48"
     )
 
 

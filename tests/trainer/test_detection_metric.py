@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO  # type: ignore[import-untyped]  # ships no types
+from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]  # ships no types
 
 from trainer.datasets.coco import Instance, Objects
 from trainer.datasets.dataset import Sample
@@ -40,8 +42,7 @@ def scene(seed: int) -> tuple[Sample, Outputs]:
 
 def reference_stats(scenes: list[tuple[Sample, Outputs]]) -> list[float]:
     """COCO's twelve numbers by pycocotools."""
-    coco, evaluation = pytest.importorskip("pycocotools.coco"), "pycocotools.cocoeval"
-    truth = coco.COCO()
+    truth = COCO()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
@@ -77,7 +78,7 @@ def reference_stats(scenes: list[tuple[Sample, Outputs]]) -> list[float]:
     categories = [{"id": index, "name": label} for index, label in enumerate(LABELS)]
     truth.dataset = {"images": images, "annotations": annotations, "categories": categories}
     truth.createIndex()
-    judge = pytest.importorskip(evaluation).COCOeval(truth, truth.loadRes(results), "bbox")
+    judge = COCOeval(truth, truth.loadRes(results), "bbox")
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
@@ -96,8 +97,20 @@ def test_numbers_are_those_of_pycocotools() -> None:
         [numbers[name] for name in names], reference_stats(scenes)[:6], atol=1e-6
     )
     assert 0.1 < numbers["map"] < 0.9
-    assert numbers["map"] == pytest.approx((numbers["map_disc"] + numbers["map_square"]) / 2)
-    assert "map_star" not in numbers
+    assert numbers["map"] == pytest.approx((numbers["map/disc"] + numbers["map/square"]) / 2)
+    assert "map/star" not in numbers
+
+
+def test_labels_numbers_are_never_cocos_own() -> None:
+    scenes = [scene(seed) for seed in range(5)]
+    plain, clashing = CocoMetric(LABELS), CocoMetric(("50", "small", "/large"))
+    for sample, outputs in scenes:
+        plain.update(outputs, [sample])
+        clashing.update(outputs, [sample])
+    renamed = {"map/disc": "map/50", "map/square": "map/small", "map/star": "map//large"}
+    expected = {renamed.get(name, name): value for name, value in plain.compute().items()}
+    assert clashing.compute() == expected
+    assert len(set(expected.values())) > 5  # a wrong one of them would be seen
 
 
 def test_perfect_detections_score_1_and_none_0() -> None:

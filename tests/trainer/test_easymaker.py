@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from contract.errors import OptionsError
 from contract.model_config import read_model_config
 from contract.repository import list_versions
 from tests.trainer.conftest import FAST, Trained
+from trainer.checkpoints import newest_whole
 from trainer.cli import run
 from trainer.easymaker import read_container
 
@@ -44,6 +47,51 @@ def test_the_container_leaves_a_triton_model_folder(trained: Trained, tmp_path: 
     assert [path.name for path in (tmp_path / "next").glob("checkpoint-*")] == [checkpoints[0].name]
     assert list_versions(tmp_path / "model") == [1]
     assert (tmp_path / "model" / "1" / "model.onnx").stat().st_mtime_ns == stamp
+
+
+def test_another_training_starts_with_the_weights_of_the_checkpoint_input(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = variables(trained, tmp_path) | {"EM_CHECKPOINT_INPUT_DIR": str(trained.run_dir)}
+    flags = ["fit", *FAST, "--num_train_epochs", "1", "--learning_rate", "0"]
+    assert run(flags, environ) == 0
+    former = load_file(newest(trained.run_dir) / "model.safetensors")
+    weights = load_file(newest(tmp_path / "checkpoints") / "model.safetensors")
+    learnt = [name for name in former if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(weights[name], former[name]) for name in learnt)
+    assert list_versions(tmp_path / "model") == [1]
+    caplog.clear()
+    assert run(flags, environ) == 0  # started again, it is the same run
+    assert not [record for record in caplog.records if "event=train" in record.message]
+
+
+def test_the_same_training_publishes_to_another_folder(trained: Trained, tmp_path: Path) -> None:
+    environ = variables(trained, tmp_path)
+    flags = ["fit", *FAST, "--num_train_epochs", "1"]
+    assert run(flags, environ) == 0
+    moved = environ | {
+        "EM_MODEL_DIR": str(tmp_path / "elsewhere"),
+        "EM_CHECKPOINT_DIR": str(tmp_path / "next"),
+        "EM_CHECKPOINT_INPUT_DIR": str(tmp_path / "checkpoints"),
+    }
+    assert run(flags, moved) == 0
+    there = tmp_path / "elsewhere" / "1" / "model.onnx"
+    assert there.read_bytes() == (tmp_path / "model" / "1" / "model.onnx").read_bytes()
+    assert newest(tmp_path / "next").name == newest(tmp_path / "checkpoints").name
+
+
+def test_a_checkpoint_input_without_checkpoints_is_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = variables(trained, tmp_path) | {"EM_CHECKPOINT_INPUT_DIR": str(tmp_path)}
+    assert run(["fit", *FAST, "--num_train_epochs", "1"], environ) == 1
+    assert f"{tmp_path}: holds no whole checkpoint-N to go on from" in capsys.readouterr().err
+
+
+def newest(run_dir: Path) -> Path:
+    checkpoint = newest_whole(run_dir)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def test_an_unknown_hyperparameter_of_the_job_is_refused(

@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import numpy_helper
 
+from tests.trainer.coco_folders import write_coco_folder
 from tests.trainer.conftest import FAST, Trained, aperture_train, fit_flags
+from tests.trainer.segmentation_folders import write_blocks
 from trainer.checkpoints import MANIFEST, is_whole, newest_whole
 
 START_S = 90.0
@@ -46,29 +48,68 @@ def wait_for_checkpoint(run_dir: Path, process: "subprocess.Popen[bytes]", log: 
         time.sleep(0.005)
 
 
-def weights(repository: Path) -> dict[str, bytes]:
-    graph = onnx.load(repository / "digits" / "1" / "model.onnx").graph
+def weights(repository: Path, name: str = "digits") -> dict[str, bytes]:
+    graph = onnx.load(repository / name / "1" / "model.onnx").graph
     return {tensor.name: numpy_helper.to_array(tensor).tobytes() for tensor in graph.initializer}
+
+
+def kill_and_resume(argv: list[str], run_dir: Path, log: Path) -> None:
+    """Kill a run as soon as it has a checkpoint, and start the same command again."""
+    with started(argv, log) as process:
+        wait_for_checkpoint(run_dir, process, log)
+    assert process.returncode == -9
+    assert not (run_dir / "metrics.json").exists(), "the run ended before it was killed"
+    assert newest_whole(run_dir) is not None
+    assert aperture_train(*argv) == 0
 
 
 def test_killed_run_resumes_and_ends_as_the_unbroken_one(digits: Path, tmp_path: Path) -> None:
     recipe = (*FAST, "--num_train_epochs", "12", "--augmentation", "crop")
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     assert aperture_train(*fit_flags(digits, unbroken / "repository", "digits", *recipe)) == 0
-
     argv = fit_flags(digits, broken / "repository", "digits", *recipe)
-    run_dir, log = broken / "runs" / "digits", tmp_path / "log"
-    with started(argv, log) as process:
-        wait_for_checkpoint(run_dir, process, log)
-    assert process.returncode == -9
-    assert not (broken / "repository").exists(), "the run ended before it was killed"
-    resumed_from = newest_whole(run_dir)
-    assert resumed_from is not None
-
-    assert aperture_train(*argv) == 0
+    kill_and_resume(argv, broken / "runs" / "digits", tmp_path / "log")
     assert weights(broken / "repository") == weights(unbroken / "repository")
     ours, theirs = (
         (parent / "runs" / "digits" / "metrics.json").read_text() for parent in (broken, unbroken)
+    )
+    assert ours == theirs
+
+
+def write_boxes(folder: Path) -> Path:
+    return write_coco_folder(folder, {"train": 8, "validation": 2})
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "write", "augmentation"),
+    [
+        ("semantic-segmentation", "segformer-tiny", write_blocks, ()),
+        ("object-detection", "detr-tiny", write_boxes, ("--augmentation", "crop_color")),
+        ("object-detection", "rtdetr-v2-tiny", write_boxes, ("--augmentation", "crop_color")),
+    ],
+)
+def test_killed_segmenters_and_detectors_resume_to_the_last_bit(
+    tmp_path: Path,
+    task: str,
+    model: str,
+    write: Callable[[Path], Path],
+    augmentation: tuple[str, ...],
+) -> None:
+    recipe = ("--model", model, "--input_size", "96", "--num_train_epochs", "3", *augmentation)
+    recipe = (*recipe, "--learning_rate", "0.001")
+    data = write(tmp_path / "data")
+    unbroken, broken = (
+        [
+            *("fit", "--task", task, "--data", str(data), "--name", "some", *recipe),
+            *("--model_repository", str(tmp_path / run / "repository")),
+            *("--output_dir", str(tmp_path / run / "run")),
+        ]
+        for run in ("unbroken", "broken")
+    )
+    assert aperture_train(*unbroken) == 0
+    kill_and_resume(broken, tmp_path / "broken" / "run", tmp_path / "log")
+    ours, theirs = (
+        weights(tmp_path / run / "repository", "some") for run in ("broken", "unbroken")
     )
     assert ours == theirs
 
@@ -80,7 +121,6 @@ def test_half_written_checkpoint_is_removed_and_the_one_before_is_used(
     run_dir = Path(shutil.copytree(trained.run_dir, tmp_path / "run"))
     record = json.loads((run_dir / "run.json").read_text())
     record["published"] = None
-    record["identity"]["model_repository"] = str(tmp_path / "repository")
     (run_dir / "run.json").write_text(json.dumps(record))
     (run_dir / "metrics.json").unlink()
     (run_dir / "checkpoint-30" / "optimizer.pt").write_bytes(b"half")

@@ -55,7 +55,7 @@ def test_a_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"model_type": "vit"}, "is a vit, not a resnet"),
+        ({"model_type": "vit"}, "is a model of the kind 'vit'; expected one of resnet"),
         ({"model_type": "resnet", "depths": [1], "hidden_sizes": [8]}, "lacks"),
     ],
 )
@@ -115,4 +115,4 @@ def test_an_unreadable_graph_is_one_line(
     (tmp_path / "repository" / "digits" / "1" / "model.onnx").write_bytes(b"no graph")
     argv = ("--data", str(trained.data), "--model_repository", str(tmp_path / "repository"))
     assert aperture_train("evaluate", *argv, "--name", "digits") == 1
-    assert "model.onnx: cannot be loaded" in problems(capsys.readouterr().err)[0]
+    assert "model.onnx: onnxruntime cannot load it" in problems(capsys.readouterr().err)[0]

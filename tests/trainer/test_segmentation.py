@@ -17,7 +17,6 @@ from torch import nn
 from contract.errors import OptionsError
 from contract.model_config import read_model_config
 from contract.options import build
-from contract.pictures import Picture
 from tests.trainer.conftest import aperture_train, problems
 from tests.trainer.segmentation_folders import FAST, LABELS, write_blocks
 from trainer.batch_size import largest_batch, training_step
@@ -28,7 +27,6 @@ from trainer.hardware import choose_hardware
 from trainer.overlays import overlay, side_by_side
 from trainer.segformer import NO_ID, Segmenter, build_segformer, pixel_loss
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
-from trainer.segmentation_metric import SegmentationMetric
 from trainer.tasks.segmentation import TASK, to_label_map
 from trainer.tasks.task import Outputs
 
@@ -116,8 +114,9 @@ def test_published_configuration_says_what_the_server_needs(blocks: Blocks) -> N
 
 def test_label_maps_past_256_labels_are_int32(tmp_path: Path) -> None:
     labels = tuple(f"label {index}" for index in range(300))
-    module = TASK.serving_module(build_segformer(TINY, labels)).eval()
-    config = describe_model(TASK, "many", labels, 64)
+    model = build_segformer(TINY, labels)
+    module = TASK.serving_module(model).eval()
+    config = describe_model(TASK, model, "many", labels, 64)
     assert [spec.datatype for spec in config.outputs] == ["INT32", "FP32"]
     write_onnx(TASK, module, config, tmp_path / "model.onnx")
     check_onnx(TASK, module, config, tmp_path / "model.onnx")
@@ -215,7 +214,7 @@ def test_masks_are_mirrored_with_their_pictures_and_the_same_for_the_same_seed()
         ("per_device_train_batch_size", "-1", "int in [0, inf)"),
         ("num_train_epochs", "-0.5", "float in [0.0, inf)"),
         ("logging_steps", "499", "int in [500, inf)"),
-        ("input_size", "100", "expected a multiple of 32"),
+        ("input_size", "100", "expected int in [32, inf), a multiple of 32"),
     ],
 )
 def test_values_out_of_easymakers_ranges_are_refused(name: str, value: str, expected: str) -> None:
@@ -237,22 +236,6 @@ def test_defaults_are_easymakers() -> None:
 def test_sizes_have_a_short_name_too(name: str) -> None:
     model = build_segformer(TINY.model_copy(update={"model": name}), LABELS)
     assert model.config.hidden_sizes == [32, 64, 160, 256]
-
-
-def test_unknown_model_and_weights_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(OptionsError, match=r"model: got 'b9', expected one of segformer-tiny, seg"):
-        build_segformer(TINY.model_copy(update={"model": "b9"}), LABELS)
-    with pytest.raises(OptionsError, match="the hub has no weights of segformer-tiny"):
-        build_segformer(TINY.model_copy(update={"pretrained": True}), LABELS)
-
-
-def test_training_starts_from_a_checkpoint_of_other_labels(blocks: Blocks) -> None:
-    folder = str(open_checkpoint(blocks.run_dir).folder)
-    model = build_segformer(TINY.model_copy(update={"model": folder}), ("a", "b"))
-    assert model.config.num_labels == 2
-    trained = TASK.load_model(Path(folder)).state_dict()
-    name = "decode_head.linear_fuse.weight"
-    assert torch.equal(model.state_dict()[name], trained[name])
 
 
 def test_batch_size_of_zero_is_four_on_a_cpu() -> None:
@@ -334,24 +317,3 @@ def test_dataset_of_other_labels_is_not_evaluated(
     argv = ("evaluate", "--task", "semantic-segmentation", "--data", str(data))
     assert aperture_train(*argv, "--checkpoint", str(blocks.run_dir)) == 1
     assert "the model's labels are ground, red, blue" in problems(capsys.readouterr().err)[0]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_segformer_b3_at_512_is_exported_and_answers(tmp_path: Path) -> None:
-    labels = ("background", "cat", "dog")
-    module = TASK.serving_module(build_segformer(SegmentationHyperparameters(), labels)).eval()
-    config = describe_model(TASK, "b3", labels, 512)
-    write_onnx(TASK, module, config, tmp_path / "model.onnx")
-    check_onnx(TASK, module, config, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    pixels = random_images(1, 512)[0]
-    inputs = {
-        name: array[None]
-        for name, array in TASK.prepare(Picture(pixels, 640, 480, 512, 512)).items()
-    }
-    label_map, logits = session.run(["label_map", "logits"], inputs)
-    assert (label_map.shape, logits.shape) == ((1, 512, 512), (1, 3, 128, 128))
-    metric = SegmentationMetric(labels)
-    metric.add(label_map[0], np.zeros((480, 640), np.uint8))
-    assert metric.confusion.sum() == 480 * 640

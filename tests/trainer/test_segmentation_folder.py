@@ -22,6 +22,7 @@ from tests.trainer.segmentation_folders import (
 from trainer.datasets.segmentation_folder import read_segmentation_folder, read_segmentation_split
 from trainer.errors import DatasetError
 from trainer.masks import MaskFile, ignored_id, read_mask
+from trainer.tasks.segmentation import TASK
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,11 @@ def test_missing_list_is_named(data: Path, capsys: pytest.CaptureFixture[str], s
         ("[]", "the list is empty"),
         ('[{"image": "images/0000.png"}]', 'entry 0 is no {"image": path, "seg_map": path}'),
         ('["images/0000.png"]', 'entry 0 is no {"image": path, "seg_map": path}'),
+        ('[{"image": 3, "seg_map": 4}]', 'entry 0 is no {"image": path, "seg_map": path}'),
+        ('[{"image": "a", "seg_map": null}]', 'entry 0 is no {"image": path, "seg_map": path}'),
+        ("null", 'holds no list of {"image", "seg_map"}'),
+        ("", "is no JSON file: "),
+        (100_000 * "[", "is no JSON file: "),
     ],
 )
 def test_malformed_list_is_named(
@@ -157,6 +163,10 @@ def _mask_of_test() -> dict[str, str]:
     ("text", "message"),
     [
         ('{"0": "a",', "is no JSON file: "),
+        ("", "is no JSON file: "),
+        (100_000 * '{"0":', "is no JSON file: "),
+        ("3", 'holds no JSON object such as {"0": "background"}'),
+        (f'{{"0": "a", "{5000 * "1"}": "b"}}', "id '1111"),
         ('["a", "b"]', 'holds no JSON object such as {"0": "background"}'),
         ('{"0": "a"}', "1 labels; expected at least 2"),
         ('{"0": "a", "one": "b"}', "id 'one'; expected a whole number from 0 to 4095"),
@@ -173,6 +183,38 @@ def test_malformed_label_file_is_named(
     path = data / "resources" / "id2lable.json"
     path.write_text(text)
     assert f"{path}: {message}" in refused(data, capsys)[0]
+
+
+def test_text_that_is_not_utf_8_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (data / "train" / "train.json", data / "resources" / "id2lable.json"):
+        path.write_bytes(b'["\xff"]')
+    lines = refused(data, capsys)
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in lines] == [
+        "id2lable.json",
+        "train.json",
+    ]
+    assert all("is no JSON file: 'utf-8' codec can't decode" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["images", "", "a\0b", "images/0000.png/more"])
+def test_path_that_is_no_file_is_a_missing_file(data: Path, name: str) -> None:
+    write_list(data, "train", [entry("0000.png"), {**entry("0001.png"), "image": name}])
+    (problem,) = read_segmentation_folder(data).problems
+    assert problem.reason == "file is missing; entry 1 of train.json names it"
+
+
+def test_path_that_is_too_long_is_listed_with_the_other_faults(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "images/" + "a" * 300 + ".png"
+    write_list(data, "train", [entry("0000.png"), {**entry("0001.png"), "image": name}])
+    (data / "validation" / "images" / "0002.png").unlink()
+    assert refused(data, capsys)[:2] == [
+        f"{data / 'train' / name}: cannot be opened: File name too long; entry 1 of train.json "
+        "names it",
+        f"{data / 'validation' / 'images' / '0002.png'}: file is missing; entry 2 of "
+        "validation.json names it",
+    ]
 
 
 def test_missing_label_file_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,6 +326,25 @@ def test_no_usable_training_picture_is_refused_even_when_skipping(
     assert refused(data, capsys, "--skip_bad_images") == [
         f"{data / 'train'}: holds no usable picture"
     ]
+
+
+def test_training_masks_that_are_ignored_everywhere_are_refused(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = sorted((data / "train" / "annotations").iterdir())
+    for mask in masks:
+        Image.new("L", (80, 56), 255).save(mask)
+    assert refused(data, capsys) == [
+        f"{data / 'train'}: each pixel of each usable mask is 255, which is ignored; expected at "
+        "least one of a label"
+    ]
+    ids = np.full((56, 80), 255, np.uint8)
+    ids[3, 4] = 0
+    Image.fromarray(ids).save(masks[-1])
+    assert TASK.faults(read_segmentation_folder(data)) == []
+    write_labels(data, {0: "ground", 255: "border"})
+    masks[-1].write_bytes(masks[0].read_bytes())
+    assert TASK.faults(read_segmentation_folder(data)) == []  # 255 is a label
 
 
 def test_mask_is_compared_with_the_upright_picture(data: Path) -> None:

@@ -8,22 +8,29 @@ annotation ("none", id 0, in Roboflow's exports) stays a label, which nothing ev
 
 Of the pictures only the headers are read. A file that is missing, or of another size than the
 JSON says, becomes a Problem beside those that the scan finds; JSON that cannot mean what it says
-is refused, every fault of it at once.
+is refused, every fault of it and every such file at once.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-
+from contract.errors import ConfigError
 from contract.labels import check_labels
-from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem, Sample
+from contract.pictures import upright_size
+from trainer.datasets.coco_file import Annotation, CocoFile, Image, read_coco_file
+from trainer.datasets.dataset import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    Problem,
+    Sample,
+    is_inside,
+    why_no_file,
+)
 from trainer.errors import LISTED_PROBLEMS, DatasetError
 
 ANNOTATIONS_FILE: Final = "_annotations.coco.json"
@@ -66,59 +73,36 @@ class Objects:
     instances: tuple[Instance, ...]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True)
-
-
-class _Category(_Entry):
-    id: int
-    name: str
-
-
-class _Image(_Entry):
-    id: int
-    file_name: str = Field(min_length=1)
-    width: int | None = Field(default=None, gt=0)
-    height: int | None = Field(default=None, gt=0)
-
-
-_Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
-
-
-class _Annotation(_Entry):
-    image_id: int
-    category_id: int
-    bbox: Annotated[list[_Number], Field(min_length=4, max_length=4)]
-    area: _Number | None = None
-    iscrowd: Annotated[int, Field(strict=False, ge=0, le=1)] = 0
-
-
-class _File(_Entry):
-    categories: list[_Category] = Field(min_length=1)
-    images: list[_Image] = Field(min_length=1)
-    annotations: list[_Annotation]
-
-
 @dataclass(frozen=True, slots=True)
 class _Split:
     """A split's JSON file and where it lies."""
 
     root: Path
     path: Path
-    content: _File
+    content: CocoFile
 
-    @property
-    def folder(self) -> Path:
-        """The folder that file names are relative to."""
-        return self.path.parent
+    def file_of(self, image: Image) -> Path:
+        """Where a picture lies: file names are relative to the JSON's folder."""
+        return self.path.parent / image.file_name
+
+    def holds(self, image: Image) -> bool:
+        """Whether a picture's path stays in the dataset."""
+        return is_inside(self.root, self.file_of(image))
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """A split's pictures with their upright width and height, and the files that are none."""
+
+    sizes: tuple[tuple[Image, tuple[int, int]], ...]
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """A split's samples, unusable files, and counts of boxes clipped and dropped."""
+    """A split's samples, and counts of boxes clipped and dropped."""
 
     samples: tuple[Sample, ...]
-    problems: tuple[Problem, ...]
     clipped: int
     dropped: int
 
@@ -127,21 +111,21 @@ def read_coco(data: Path) -> Dataset:
     """Read a dataset to train on.
 
     Raises:
-        DatasetError: The JSON of train or validation is missing, or a split's is malformed or
-            names an image, a category or a place that does not exist; one line each.
-        ConfigError: A category that a labels.txt cannot hold.
+        DatasetError: The JSON of train or validation is missing, or a split's is malformed, names
+            an image, a category or a place that does not exist, or a category that a labels.txt
+            cannot hold; one line each.
     """
-    files = {split: find_annotations(data, split) for split in (TRAIN, VALIDATION, TEST)}
-    if missing := [split for split in (TRAIN, VALIDATION) if files[split] is None]:
-        raise DatasetError(
-            *(f"{data / split / ANNOTATIONS_FILE}: file is missing; {LAYOUT}" for split in missing)
-        )
-    splits = _load_all(data, {split: path for split, path in files.items() if path is not None})
-    train = splits[TRAIN]
-    labels = tuple(entry.name for entry in sorted(train.content.categories, key=lambda c: c.id))
-    dataset = _dataset(data, splits, labels, known_by="train")
-    check_labels(train.path, labels)
-    return dataset
+    paths = {split: find_annotations(data, split) for split in (TRAIN, VALIDATION, TEST)}
+    splits = {
+        name: _Split(data, path, read_coco_file(path))
+        for name, path in paths.items()
+        if path is not None
+    }
+    faults = [_missing(data, split) for split in (TRAIN, VALIDATION) if split not in splits]
+    labels = _labels_of(splits[TRAIN].content) if TRAIN in splits else None
+    if labels is not None:
+        faults += _label_faults(splits[TRAIN].path, labels)
+    return _dataset(data, splits, labels, "train", faults)
 
 
 def read_coco_split(data: Path, split: str, labels: Sequence[str]) -> Dataset:
@@ -152,8 +136,9 @@ def read_coco_split(data: Path, split: str, labels: Sequence[str]) -> Dataset:
     """
     path = find_annotations(data, split)
     if path is None:
-        raise DatasetError(f"{data / split / ANNOTATIONS_FILE}: file is missing; {LAYOUT}")
-    return _dataset(data, _load_all(data, {split: path}), tuple(labels), known_by="the model")
+        raise DatasetError(_missing(data, split))
+    splits = {split: _Split(data, path, read_coco_file(path))}
+    return _dataset(data, splits, tuple(labels), "the model", ())
 
 
 def find_annotations(data: Path, split: str) -> Path | None:
@@ -168,50 +153,54 @@ def objects_of(sample: Sample) -> Objects:
     return sample.target
 
 
-def _load_all(data: Path, files: Mapping[str, Path]) -> dict[str, _Split]:
-    loaded, faults = {}, []
-    for split, path in files.items():
-        try:
-            loaded[split] = _Split(data, path, _File.model_validate_json(path.read_bytes()))
-        except ValidationError as err:
-            faults += _limited(path, [_describe(detail) for detail in err.errors()])
-        except OSError as err:
-            faults.append(f"{path}: cannot be read: {err.strerror}")
-    if faults:
-        raise DatasetError(*faults)
-    return loaded
+def _missing(data: Path, split: str) -> str:
+    return f"{data / split / ANNOTATIONS_FILE}: file is missing; {LAYOUT}"
 
 
-def _describe(detail: ErrorDetails) -> str:
-    """`annotations[3].bbox: ...` from pydantic's own words."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
-    shown = "" if detail["type"] in ("missing", "json_invalid") else f", got {detail['input']!r}"
-    return f"{place.lstrip('.')}: {detail['msg']}{shown[:120]}".removeprefix(": ")
+def _labels_of(content: CocoFile) -> tuple[str, ...] | None:
+    """The categories' names in the order of their ids; None where one is malformed."""
+    if content.category_ids != frozenset(entry.id for entry in content.categories):
+        return None
+    return tuple(entry.name for entry in sorted(content.categories, key=lambda entry: entry.id))
 
 
-def _limited(path: Path, faults: Sequence[str]) -> list[str]:
-    """The faults of a file, each behind its path, up to a limit."""
-    rest = len(faults) - LISTED_PROBLEMS
-    more = [f"and {rest} more"] if rest > 0 else []
-    return [f"{path}: {fault}" for fault in [*faults[:LISTED_PROBLEMS], *more]]
+def _label_faults(path: Path, labels: Sequence[str]) -> list[str]:
+    """A line where a labels.txt cannot hold a label; repeated ones are told with the rest."""
+    try:
+        check_labels(path, tuple(dict.fromkeys(labels)))
+    except ConfigError as err:
+        return [str(err)]
+    return []
 
 
 def _dataset(
-    data: Path, splits: Mapping[str, _Split], labels: tuple[str, ...], known_by: str
+    data: Path,
+    splits: Mapping[str, _Split],
+    labels: tuple[str, ...] | None,
+    known_by: str,
+    faults: Sequence[str],
 ) -> Dataset:
-    faults = [
-        fault
-        for split in splits.values()
-        for fault in _limited(split.path, list(_faults(split, labels, known_by)))
+    """The dataset, if neither `faults` nor any of the files' own speak against it."""
+    every = [
+        *faults,
+        *(
+            line
+            for split in splits.values()
+            for line in _limited(
+                [f"{split.path}: {fault}" for fault in _faults(split, labels, known_by)]
+            )
+        ),
     ]
-    if faults:
-        raise DatasetError(*faults)
-    found = {name: _samples(split, labels) for name, split in splits.items()}
+    files = {name: _check_files(split) for name, split in splits.items()}
+    problems = tuple(problem for one in files.values() for problem in one.problems)
+    if every or labels is None:
+        raise DatasetError(*every, *_limited([str(problem) for problem in problems]))
+    found = {name: _samples(split, files[name], labels) for name, split in splits.items()}
     return Dataset(
         root=data,
         labels=labels,
         splits={name: one.samples for name, one in found.items()},
-        problems=tuple(problem for one in found.values() for problem in one.problems),
+        problems=problems,
         warnings=tuple(
             warning
             for name, one in found.items()
@@ -220,17 +209,22 @@ def _dataset(
     )
 
 
-def _faults(split: _Split, labels: Sequence[str], known_by: str) -> Iterator[str]:
-    """Everything in a well-formed file that cannot be meant."""
+def _limited(lines: Sequence[str]) -> list[str]:
+    """Lines of one kind, up to a limit."""
+    rest = len(lines) - LISTED_PROBLEMS
+    return [*lines[:LISTED_PROBLEMS], *([f"and {rest} more"] if rest > 0 else [])]
+
+
+def _faults(split: _Split, labels: Sequence[str] | None, known_by: str) -> Iterator[str]:
+    """Everything in a file that cannot be meant; `labels` are None where they cannot be told."""
     content = split.content
-    image_ids = Counter(entry.id for entry in content.images)
-    categories = Counter(entry.id for entry in content.categories)
-    yield from _repeated("image id", image_ids)
-    yield from _repeated("category id", categories)
+    yield from content.faults
+    yield from _repeated("image id", Counter(entry.id for entry in content.images))
+    yield from _repeated("category id", Counter(entry.id for entry in content.categories))
     yield from _repeated("category name", Counter(entry.name for entry in content.categories))
     yield from _repeated("file_name", Counter(entry.file_name for entry in content.images))
     for category in content.categories:
-        if category.name not in labels:
+        if labels is not None and category.name not in labels:
             yield (
                 f"category {category.name!r} is unknown to {known_by}, "
                 f"whose labels are {', '.join(labels)}"
@@ -238,12 +232,12 @@ def _faults(split: _Split, labels: Sequence[str], known_by: str) -> Iterator[str
         if category.name == RESERVED:
             yield f"category {RESERVED!r}: an answer has a key of that name; rename it"
     for image in content.images:
-        if not _inside(split.root, split.folder / image.file_name):
+        if not split.holds(image):
             yield f"image {image.id}: {image.file_name!r} leads out of the dataset's folder"
-    for index, entry in enumerate(content.annotations):
-        if entry.image_id not in image_ids:
+    for index, entry in content.annotations.items():
+        if content.image_ids is not None and entry.image_id not in content.image_ids:
             yield f"annotations[{index}]: there is no image of the image_id {entry.image_id}"
-        if entry.category_id not in categories:
+        if content.category_ids is not None and entry.category_id not in content.category_ids:
             yield (
                 f"annotations[{index}]: there is no category of the category_id {entry.category_id}"
             )
@@ -255,26 +249,41 @@ def _repeated(kind: str, counts: Mapping[int, int] | Mapping[str, int]) -> Itera
             yield f"{kind} {value!r} occurs {count} times"
 
 
-def _inside(data: Path, path: Path) -> bool:
-    """Whether a path that a file of the dataset names stays in it; links are the owner's own."""
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(data))  # noqa: PTH100 - resolve() would follow links
-
-
-def _samples(split: _Split, labels: Sequence[str]) -> _Samples:
-    label_of = {entry.id: labels.index(entry.name) for entry in split.content.categories}
-    entries: dict[int, list[_Annotation]] = {entry.id: [] for entry in split.content.images}
-    for entry in split.content.annotations:
-        entries[entry.image_id].append(entry)
-    samples, problems = [], []
-    clipped = dropped = 0
-    for image in split.content.images:
-        path = split.folder / image.file_name
-        if not path.is_file():
-            problems.append(Problem(path, f"file is missing; {split.path.name} names it"))
+def _check_files(split: _Split) -> _Files:
+    """Open the pictures of a split that lie in the dataset, their headers alone."""
+    sizes, problems = [], []
+    for image in filter(split.holds, split.content.images):
+        path = split.file_of(image)
+        if reason := why_no_file(path):
+            problems.append(Problem(path, f"{reason}; {split.path.name} names it"))
             continue
-        (width, height), reason = _checked_size(path, image)
-        if reason:
+        size = upright_size(path)
+        if size is not None and (reason := _other_size(image, size)):
             problems.append(Problem(path, reason))
+        # Of a picture without a readable header the scan says what is wrong.
+        sizes.append((image, size or (image.width or 1, image.height or 1)))
+    return _Files(tuple(sizes), tuple(problems))
+
+
+def _other_size(image: Image, upright: tuple[int, int]) -> str:
+    """What is wrong with the declared width and height, or nothing."""
+    declared = image.width, image.height
+    if all(said in (None, actual) for said, actual in zip(declared, upright, strict=True)):
+        return ""
+    said = f"{image.width or '?'} x {image.height or '?'}"
+    return (
+        f"is of {upright[0]} x {upright[1]} pixels, as it stands upright, but the JSON says {said}"
+    )
+
+
+def _samples(split: _Split, files: _Files, labels: Sequence[str]) -> _Samples:
+    label_of = {entry.id: labels.index(entry.name) for entry in split.content.categories}
+    entries: dict[int, list[Annotation]] = {entry.id: [] for entry in split.content.images}
+    for entry in split.content.annotations.values():
+        entries[entry.image_id].append(entry)
+    samples = []
+    clipped = dropped = 0
+    for image, (width, height) in files.sizes:
         instances = []
         for entry in entries[image.id]:
             box, cut = _box(entry, width, height)
@@ -282,11 +291,11 @@ def _samples(split: _Split, labels: Sequence[str]) -> _Samples:
             dropped += box is None
             if box is not None:
                 instances.append(_instance(entry, box, label_of[entry.category_id]))
-        samples.append(Sample(path, Objects(width, height, tuple(instances))))
-    return _Samples(tuple(samples), tuple(problems), clipped, dropped)
+        samples.append(Sample(split.file_of(image), Objects(width, height, tuple(instances))))
+    return _Samples(tuple(samples), clipped, dropped)
 
 
-def _box(entry: _Annotation, width: int, height: int) -> tuple[BoxXyxyPx | None, bool]:
+def _box(entry: Annotation, width: int, height: int) -> tuple[BoxXyxyPx | None, bool]:
     """The part of a box inside the picture, or None, and whether some of it was outside."""
     left, top, box_width, box_height = entry.bbox
     whole = left, top, left + box_width, top + box_height
@@ -300,7 +309,7 @@ def _box(entry: _Annotation, width: int, height: int) -> tuple[BoxXyxyPx | None,
     return (inside if visible else None), inside != whole
 
 
-def _instance(entry: _Annotation, box: BoxXyxyPx, label: int) -> Instance:
+def _instance(entry: Annotation, box: BoxXyxyPx, label: int) -> Instance:
     box_area = (box[2] - box[0]) * (box[3] - box[1])
     area = box_area if entry.area is None or entry.area <= 0 else entry.area
     return Instance(label, box, area, bool(entry.iscrowd))
@@ -323,20 +332,3 @@ def _warnings(split: _Split, found: _Samples, labels: Sequence[str]) -> Iterator
             f"{split.path}: nothing is annotated as {', '.join(unshown)}; "
             "such a label is kept, but never learned"
         )
-
-
-def _checked_size(path: Path, image: _Image) -> tuple[tuple[int, int], str]:
-    """Upright width and height, and what is wrong with the declared ones; the scan reads on."""
-    declared = image.width, image.height
-    try:
-        with Image.open(path) as opened:
-            stored = opened.size
-            turned = opened.getexif().get(0x0112, 1) >= 5
-    except (OSError, ValueError, SyntaxError):
-        return (image.width or 1, image.height or 1), ""  # the scan says what is wrong
-    upright = (stored[1], stored[0]) if turned else stored
-    if all(ours in (None, actual) for ours, actual in zip(declared, upright, strict=True)):
-        return upright, ""
-    note = " upright, as its EXIF orientation turns it" if turned else ""
-    said = f"{image.width or '?'} x {image.height or '?'}"
-    return upright, f"is of {upright[0]} x {upright[1]} pixels{note}, but the JSON says {said}"

@@ -1,5 +1,6 @@
 """A dataset as every reader returns it: samples by split, and the files that are none."""
 
+import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ class Sample:
 
     Attributes:
         path: The picture.
-        target: What it shows, of the task's own type.
+        target: What it shows, of the task's own type, whose repr() says all of it but where files
+            lie: it is hashed.
         companions: Further files that belong to it, such as a mask; hashed with it.
     """
 
@@ -78,3 +80,18 @@ class Dataset:
             for split, samples in self.splits.items()
         }
         return replace(self, splits=kept)
+
+
+def why_no_file(path: Path) -> str:
+    """Why a path that a file of the dataset names cannot be opened as a file, or nothing."""
+    try:
+        return "" if path.is_file() else "file is missing"
+    except OSError as err:
+        return f"cannot be opened: {err.strerror}"
+
+
+def is_inside(data: Path, path: Path) -> bool:
+    """Whether a path that a file of the dataset names stays in it; links are the owner's own."""
+    # resolve() would follow links.
+    whole, root = os.path.abspath(path), os.path.abspath(data)  # noqa: PTH100
+    return Path(whole).is_relative_to(root)

@@ -8,7 +8,6 @@ finds; lists that cannot mean what they say are refused, every fault of them at 
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,16 @@ from typing import Final
 
 from contract.labels import check_labels
 from contract.model_config import Json
-from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem, Sample
+from trainer.datasets.dataset import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    Problem,
+    Sample,
+    is_inside,
+    why_no_file,
+)
 from trainer.errors import DatasetError
 from trainer.masks import UNNAMED, MaskFile, check_mask, ignored_id
 
@@ -31,6 +39,8 @@ LABEL_FILES: Final = ("id2lable.json", "id2label.json")
 LABEL_FOLDERS: Final = ("resources", "resources/resources", ".", "train/resources")
 LAYOUT: Final = "expected DIR/{train,validation,test}/{train,validation,test}.json"
 LARGEST_ID: Final = 4095  # a class costs S x S numbers for each picture in memory
+
+_NO_JSON: Final = (OSError, ValueError, RecursionError)  # the last of a file nested too deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,7 @@ def _load_pairs(path: Path) -> list[tuple[str, Json]]:
     members: list[list[tuple[str, Json]]] = []
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=members.append)
-    except (OSError, ValueError) as err:
+    except _NO_JSON as err:
         raise DatasetError(f"{path}: is no JSON file: {err}") from err
     # The hook leaves None in the place of an object; the outermost is collected last.
     if value is not None or not members:
@@ -161,14 +171,21 @@ def _label_faults(path: Path, pairs: Sequence[tuple[str, Json]]) -> Iterator[str
         yield f"{path}: {len(pairs)} labels; expected at least 2"
     seen: set[int] = set()
     for key, label in pairs:
-        if not (key.isascii() and key.isdigit() and int(key) <= LARGEST_ID):
+        index = _id_of(key)
+        if index is None:
             yield f"{path}: id {key!r}; expected a whole number from 0 to {LARGEST_ID}"
-        elif int(key) in seen:
+        elif index in seen:
             yield f"{path}: id {key} occurs twice"
         elif not isinstance(label, str):
             yield f"{path}: the label of id {key} is {label!r}; expected text"
-        if key.isascii() and key.isdigit():
-            seen.add(int(key))
+        if index is not None:
+            seen.add(index)
+
+
+def _id_of(key: str) -> int | None:
+    """The id that a member's name says, or None where it is none."""
+    whole = key.isascii() and key.isdigit() and len(key) <= len(str(LARGEST_ID))
+    return int(key) if whole and int(key) <= LARGEST_ID else None
 
 
 def _other_labels(data: Path, labels: Sequence[str]) -> Iterator[str]:
@@ -183,7 +200,7 @@ def _other_labels(data: Path, labels: Sequence[str]) -> Iterator[str]:
 def _read_list(data: Path, path: Path, ignored: int | None) -> _List:
     try:
         entries: Json = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as err:
+    except _NO_JSON as err:
         return _List(faults=(f"{path}: is no JSON file: {err}",))
     if not isinstance(entries, list):
         return _List(faults=(f'{path}: holds no list of {{"image", "seg_map"}}',))
@@ -194,14 +211,17 @@ def _read_list(data: Path, path: Path, ignored: int | None) -> _List:
         where = f"entry {index} of {path.name}"
         match entry:
             case {"image": str(image), "seg_map": str(mask)}:
-                wrong = [name for name in (image, mask) if not _inside(data, path.parent / name)]
+                wrong = [name for name in (image, mask) if not is_inside(data, path.parent / name)]
                 faults += [
                     f"{path}: entry {index}: {name!r} leads out of the dataset's folder"
                     for name in wrong
                 ]
                 files = path.parent / image, path.parent / mask
-                missing = [] if wrong else [file for file in files if not file.is_file()]
-                problems += [Problem(one, f"file is missing; {where} names it") for one in missing]
+                reasons = {} if wrong else {one: why_no_file(one) for one in files}
+                missing = {one: reason for one, reason in reasons.items() if reason}
+                problems += [
+                    Problem(one, f"{why}; {where} names it") for one, why in missing.items()
+                ]
                 if not wrong and not missing:
                     samples.append(Sample(files[0], MaskFile(files[1], ignored), files[1:]))
             case _:
@@ -222,8 +242,3 @@ def _bad_masks(splits: Mapping[str, Sequence[Sample]], labels: Sequence[str]) ->
         for mask, reason in zip(masks, reasons, strict=True):
             if reason is not None:
                 yield Problem(mask.path, reason)
-
-
-def _inside(data: Path, path: Path) -> bool:
-    """Whether a path that a file of the dataset names stays in it; links are the owner's own."""
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(data))  # noqa: PTH100 - resolve() would follow links

@@ -28,9 +28,10 @@ from trainer.hardware import Hardware
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item
-from trainer.resnet import build_resnet, load_resnet
+from trainer.resnet import FAMILY, build_resnet
 from trainer.tasks import TaskName
 from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
+from trainer.weights import load_checkpoint
 
 SCORES: Final = "scores"
 
@@ -39,6 +40,7 @@ class ImageClassification:
     """One label a picture."""
 
     name: TaskName = "image-classification"
+    main_metric: str = "accuracy"
     fit: Fit = "squash"
     request_parameters: Mapping[str, Json] = MappingProxyType({})
 
@@ -69,7 +71,7 @@ class ImageClassification:
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 ResNet of a checkpoint folder."""
-        return load_resnet(folder)
+        return load_checkpoint(FAMILY, folder)
 
     def train_size(self, wanted: Hyperparameters) -> int:
         """The augmentation's canvas."""
@@ -112,7 +114,7 @@ class ImageClassification:
         return _Scores(model)
 
     def tensors(
-        self, input_size: int, labels: Sequence[str]
+        self, _model: PreTrainedModel, input_size: int, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """`image` UINT8 [S, S, 3] and `scores` FP32 [K]."""
         image = TensorSpec("image", "UINT8", (input_size, input_size, 3))

@@ -23,12 +23,13 @@ from trainer.detection_batch import eval_batch, train_batch
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detection_metric import BOXES, LABELS, SCORES, CocoMetric
 from trainer.detector_export import ServedDetector, detections
-from trainer.detectors import build_detector, load_detector
+from trainer.detectors import FAMILY, build_detector
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item
 from trainer.tasks import TaskName
 from trainer.tasks.task import Batch, Inputs, Metric, Outputs, Task
+from trainer.weights import load_checkpoint
 
 IMAGE: Final = "image"
 SIZE: Final = "size"
@@ -38,6 +39,7 @@ class ObjectDetection:
     """Any number of labelled boxes a picture."""
 
     name: TaskName = "object-detection"
+    main_metric: str = "map"
     fit: Fit = "pad"
     request_parameters: Mapping[str, Json] = MappingProxyType(
         {"threshold": 0, "scores": True, "round": False}
@@ -71,7 +73,7 @@ class ObjectDetection:
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 detector of a checkpoint folder."""
-        return load_detector(folder)
+        return load_checkpoint(FAMILY, folder)
 
     def train_size(self, wanted: Hyperparameters) -> int:
         """The side of the padded square."""
@@ -116,15 +118,16 @@ class ObjectDetection:
         return ServedDetector(model)
 
     def tensors(
-        self, input_size: int, labels: Sequence[str]
+        self, model: PreTrainedModel, input_size: int, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """`image` UINT8 [S, S, 3], `size` INT32 [2] -> `boxes` FP32 [Q, 4], `scores`, `labels`."""
         image = TensorSpec(IMAGE, "UINT8", (input_size, input_size, 3))
-        boxes = TensorSpec(BOXES, "FP32", (-1, 4))
-        found = TensorSpec(LABELS, "INT32", (-1,), label_filename=LABELS_FILE)
+        queries: int = model.config.num_queries
+        boxes = TensorSpec(BOXES, "FP32", (queries, 4))
+        found = TensorSpec(LABELS, "INT32", (queries,), label_filename=LABELS_FILE)
         return (image, TensorSpec(SIZE, "INT32", (2,))), (
             boxes,
-            TensorSpec(SCORES, "FP32", (-1,)),
+            TensorSpec(SCORES, "FP32", (queries,)),
             found,
         )
 

@@ -24,15 +24,16 @@ from trainer.datasets.segmentation_folder import read_segmentation_folder, read_
 from trainer.flips import flip_together
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
-from trainer.masks import MaskFile, ignored_id
+from trainer.masks import IGNORED_ID, MaskFile, ignored_id
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
 from trainer.pictures import Item
-from trainer.segformer import NO_ID, build_segformer, enlarge, load_segformer
+from trainer.segformer import FAMILY, NO_ID, build_segformer, enlarge
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
 from trainer.tasks import TaskName
 from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
+from trainer.weights import load_checkpoint
 
 LABEL_MAP: Final = "label_map"
 LOGITS: Final = "logits"
@@ -47,6 +48,7 @@ class SemanticSegmentation:
     """One label a pixel."""
 
     name: TaskName = "semantic-segmentation"
+    main_metric: str = "mean_iou"
     fit: Fit = "squash"
     request_parameters: Mapping[str, Json] = MappingProxyType({})
 
@@ -59,10 +61,13 @@ class SemanticSegmentation:
         return read_segmentation_split(data, split, labels)
 
     def faults(self, dataset: Dataset) -> list[str]:
-        """A line where no training picture is left."""
-        if dataset.splits[TRAIN]:
+        """A line where nothing is left to train on: each pixel of each mask is ignored."""
+        if any(_mask_of(sample).teaches() for sample in dataset.splits[TRAIN]):
             return []
-        return [f"{dataset.root / TRAIN}: holds no usable picture"]
+        return [
+            f"{dataset.root / TRAIN}: each pixel of each usable mask is {IGNORED_ID}, which is "
+            "ignored; expected at least one of a label"
+        ]
 
     def settle(self, wanted: Hyperparameters, hardware: Hardware) -> Hyperparameters:
         """A batch size of 0 becomes the largest that fits, on a CPU 4."""
@@ -80,7 +85,7 @@ class SemanticSegmentation:
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 SegFormer of a checkpoint folder."""
-        return load_segformer(folder)
+        return load_checkpoint(FAMILY, folder)
 
     def train_size(self, wanted: Hyperparameters) -> int:
         """The input's size."""
@@ -128,7 +133,7 @@ class SemanticSegmentation:
         return _LabelMap(model)
 
     def tensors(
-        self, input_size: int, labels: Sequence[str]
+        self, _model: PreTrainedModel, input_size: int, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """`image` UINT8 [S, S, 3]; `label_map` [S, S], and `logits` FP32 [K, S/4, S/4]."""
         image = TensorSpec("image", "UINT8", (input_size, input_size, 3))
@@ -138,7 +143,7 @@ class SemanticSegmentation:
         return (image,), (label_map, logits)
 
     def align(self, ours: Outputs, reference: Outputs) -> Outputs:
-        """`ours` with the other id of a pixel where both have the largest logit but for rounding."""
+        """`ours` with the other id of a pixel where both logits are largest but for rounding."""
         chosen, expected = ours[LABEL_MAP], reference[LABEL_MAP]
         if chosen.shape != expected.shape or not (chosen != expected).any():
             return ours
@@ -241,7 +246,7 @@ def _targets(items: Sequence[Item]) -> Tensor:
 
 
 def _mask_of(sample: Sample) -> MaskFile:
-    assert isinstance(sample.target, MaskFile)  # noqa: S101 - what segmentation_folder.py puts there
+    assert isinstance(sample.target, MaskFile)  # noqa: S101 - what the reader puts there
     return sample.target
 
 

@@ -48,6 +48,10 @@ class Task(Protocol):
         """The task's name in `TASKS`, in config.pbtxt and on the command line."""
 
     @property
+    def main_metric(self) -> str:
+        """The metric, more of which is better, that a lower precision is judged by."""
+
+    @property
     def fit(self) -> Fit:
         """How a picture is brought to the input's size; config.pbtxt's `resize`."""
 
@@ -96,9 +100,9 @@ class Task(Protocol):
         """The model from the graph's inputs [B, ...] to a tuple of its outputs, for the export."""
 
     def tensors(
-        self, input_size: int, labels: Sequence[str]
+        self, model: PreTrainedModel, input_size: int, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        """The exported graph's inputs and outputs."""
+        """The exported graph's inputs and outputs, whose sizes Triton compares with the graph's."""
 
     def align(self, ours: Outputs, reference: Outputs) -> Outputs:
         """`ours`, but as `reference` has it where rounding alone chose between equals."""

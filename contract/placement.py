@@ -1,0 +1,76 @@
+"""Where the instances of a model run: `instance_group` of config.pbtxt on this machine's GPUs.
+
+As in Triton, a group of KIND_GPU or KIND_AUTO has its count of instances on each of its GPUs, and
+KIND_AUTO is on the GPUs where there are some. Unlike in Triton, KIND_GPU without a GPU is run on
+the CPU, and `lacks_gpu` says so; and the instances of a model are either all on GPUs or all on the
+CPU.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contract.model_config import ModelConfig
+from contract.warm_ups import refusal
+
+_CPU: Final = "KIND_CPU"
+_GPU: Final = "KIND_GPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the instances of a model run.
+
+    Attributes:
+        instances: How many there are on each GPU of a group, or on the CPU.
+        gpus: The CUDA device of each instance; empty where they run on the CPU.
+        lacks_gpu: Whether config.pbtxt asks for a GPU that is not here.
+        is_forced_to_cpu: Whether config.pbtxt asks for the CPU.
+    """
+
+    instances: int = 1
+    gpus: tuple[int, ...] = ()
+    lacks_gpu: bool = False
+    is_forced_to_cpu: bool = False
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the instances run on GPUs."""
+        return bool(self.gpus)
+
+
+def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
+    """Place a model's instances on a machine with `gpu_count` CUDA devices.
+
+    Raises:
+        ConfigError: A GPU is named that is not here, or both GPUs and the CPU are.
+    """
+    message: Any = config.message  # its class is generated, without types
+    groups = [
+        (_kind(group), max(1, group.count), list(group.gpus)) for group in message.instance_group
+    ] or [("KIND_AUTO", 1, [])]
+    kinds = {kind for kind, _, _ in groups}
+    instances = sum(count for _, count, _ in groups)
+    if not gpu_count or kinds == {_CPU}:
+        return Placement(instances, lacks_gpu=_GPU in kinds, is_forced_to_cpu=kinds == {_CPU})
+    if _CPU in kinds:
+        raise refusal(
+            config,
+            f"instance_group has {' and '.join(sorted(kinds))}; expected all instances of the "
+            "model on GPUs, or all on the CPU",
+        )
+    devices: list[int] = []
+    for _, count, gpus in groups:
+        for gpu in gpus or range(gpu_count):
+            if not 0 <= gpu < gpu_count:
+                raise refusal(
+                    config,
+                    f"instance group of {config.name} specifies invalid or unsupported gpu id "
+                    f"{gpu}; expected 0 to {gpu_count - 1}",
+                )
+            devices += [gpu] * count
+    return Placement(instances, tuple(devices))
+
+
+def _kind(group: Any) -> str:
+    values = group.DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number
+    return str(values[group.kind].name)

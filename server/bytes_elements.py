@@ -1,0 +1,81 @@
+"""The elements of BYTES tensors <-> Triton's binary form: a 4-byte length before each.
+
+Texts of errors are those of Triton's backends.
+"""
+
+from collections.abc import Sequence
+
+from server.errors import RequestError
+
+
+def split_elements(name: str, count: int, raw: memoryview, model: str) -> tuple[bytes, ...]:
+    """The `count` elements of the input `name` of `model`.
+
+    Raises:
+        RequestError: There are more or fewer, or one is cut off.
+    """
+    about = about_input(name, model)
+    elements: list[bytes] = []
+    offset = 0
+    while offset < len(raw):
+        if len(elements) == count:
+            raise RequestError(
+                f"unexpected number of string elements {count + 1} {about}, expecting {count}"
+            )
+        start = offset + 4
+        if start > len(raw):
+            raise RequestError(
+                f"incomplete string length indicator {about}, expecting 4 bytes but only "
+                f"{len(raw) - offset} bytes available. Please make sure the string length "
+                "indicator is in one buffer."
+            )
+        offset = start + int.from_bytes(raw[offset:start], "little")
+        if offset > len(raw):
+            raise RequestError(
+                f"incomplete string data for inference input '{name}', expecting string of length {offset - start} "
+                f"but only {len(raw) - start} bytes available"
+            )
+        elements.append(bytes(raw[start:offset]))
+    check_count(name, count, len(elements), model)
+    return tuple(elements)
+
+
+def check_count(name: str, count: int, given: int, model: str) -> None:
+    """Refuse another number of elements than the shape of the input `name` of `model` has.
+
+    Raises:
+        RequestError: There are more or fewer.
+    """
+    if given != count:
+        raise RequestError(
+            f"expected {count} string elements {about_input(name, model)}, got {given}"
+        )
+
+
+def about_input(name: str, model: str) -> str:
+    """How Triton names an input in these texts."""
+    return f"for inference input '{name}' for model '{model}'"
+
+
+def join_elements(elements: Sequence[bytes | str]) -> bytes:
+    """The binary form of the elements of an output; strings as UTF-8."""
+    encoded = [_as_bytes(element) for element in elements]
+    return b"".join(len(element).to_bytes(4, "little") + element for element in encoded)
+
+
+def texts_of(name: str, elements: Sequence[bytes | str]) -> list[str]:
+    """The elements of the output `name` as JSON can hold them.
+
+    Raises:
+        RequestError: One is no UTF-8 text.
+    """
+    try:
+        return [_as_bytes(element).decode() for element in elements]
+    except UnicodeDecodeError as err:
+        raise RequestError(
+            f"output '{name}' holds bytes that are no UTF-8 text; ask for it with binary_data"
+        ) from err
+
+
+def _as_bytes(element: bytes | str) -> bytes:
+    return element if isinstance(element, bytes) else element.encode()

@@ -1,0 +1,137 @@
+"""Pictures or tensors of a request -> rows -> the batcher -> outputs, part by part.
+
+A long request is decoded and run in parts, so that it takes the memory of one part and leaves the
+queue room for others.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.model_config import ModelConfig
+from contract.pictures import Picture, without_pixels
+from server.batcher import Batcher
+from server.decoder import Decoder, Source
+from server.durations import timed
+from server.errors import BadPicture
+from server.execution import Execution, Row, Rows, rows_of
+from server.record import Record
+from server.tasks.task import Task
+from server.tensors import BYTES, InferRequest, Tensor
+
+PART_PICTURES: Final = 256
+PART_BYTES: Final = 128 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a request says of its turn in the queue.
+
+    Attributes:
+        priority: Its priority level; 0 for the model's default.
+        timeout_us: How long it may wait; 0 for the model's default.
+    """
+
+    priority: int = 0
+    timeout_us: int = 0
+
+
+class Inference:
+    """The way of requests to the runs of one version.
+
+    Args:
+        config: The model's configuration.
+        task: Its task; None if it answers tensors alone.
+        batcher: Its queue.
+        part: Rows of a long request that are decoded and run together.
+    """
+
+    def __init__(self, config: ModelConfig, task: Task | None, batcher: Batcher, part: int) -> None:
+        self._config = config
+        self._task = task
+        self._batcher = batcher
+        self._part = part
+
+    def row_count(self, request: InferRequest) -> int:
+        """The pictures, or batch rows, of a V2 request whose inputs were checked."""
+        if self._pictures(request):
+            return len(request.inputs[0].elements)
+        return request.inputs[0].shape[0] if self._config.max_batch_size else 1
+
+    async def of_request(
+        self, decoder: Decoder, request: InferRequest, turn: Turn, record: Record
+    ) -> AsyncIterator[Row]:
+        """The outputs of a V2 request whose inputs were checked, in parts.
+
+        Raises:
+            BadPicture: Names the first picture that cannot be used.
+        """
+        if elements := self._pictures(request):
+            async for parts, _ in self.of_pictures(decoder, elements, turn, record):
+                for part in parts:
+                    yield part
+            return
+        inputs = {tensor.name: _array(tensor) for tensor in request.inputs}
+        if self._task is not None:
+            for index, row in enumerate(rows_of(inputs)):
+                if fault := self._task.fault(row):
+                    raise BadPicture(index, fault)
+        rows = self.row_count(request)
+        for start in range(0, rows, self._part):
+            stop = min(rows, start + self._part)
+            whole = stop - start == rows
+            piece = inputs if whole else {name: inputs[name][start:stop] for name in inputs}
+            for part in await self._submit(piece, stop - start, turn, record):
+                yield part
+
+    async def of_pictures(
+        self, decoder: Decoder, sources: Sequence[Source], turn: Turn, record: Record
+    ) -> AsyncIterator[tuple[Sequence[Row], list[Picture]]]:
+        """The outputs for some pictures, in one part or several, beside the pictures' sizes.
+
+        Raises:
+            BadPicture: Names the first picture that cannot be used.
+        """
+        task = self._task
+        assert task is not None  # noqa: S101  # the version looked
+        height, width, _ = self._config.inputs[0].dims
+        for start in range(0, len(sources), self._part):
+            some = sources[start : start + self._part]
+            with self._batcher.coming(), timed() as taken:
+                pictures = await decoder.decode(some, (height, width), task.fit, start)
+            record.decoded(taken)
+            rows = [task.prepare(picture) for picture in pictures]
+            inputs = {name: [row[name] for row in rows] for name in rows[0]}
+            parts = await self._submit(inputs, len(rows), turn, record)
+            yield parts, [without_pixels(picture) for picture in pictures]
+
+    async def _submit(
+        self, inputs: Mapping[str, Rows], rows: int, turn: Turn, record: Record
+    ) -> Sequence[Row]:
+        answer = await self._batcher.submit(inputs, rows, turn.priority, turn.timeout_us)
+        record.ran(rows, answer.stages, answer.arrived_ns, answer.runs)
+        return answer.parts
+
+    def _pictures(self, request: InferRequest) -> tuple[Source, ...]:
+        """The picture files of a request; empty if it holds tensors."""
+        if self._task is None or len(request.inputs) != 1 or request.inputs[0].datatype != BYTES:
+            return ()
+        return request.inputs[0].elements
+
+
+def part_rows(execution: Execution, max_queue_size: int) -> int:
+    """Rows of a long request that are decoded and run together."""
+    row_bytes = max(1, sum(execution.output_bytes.values()))
+    return min(PART_PICTURES, max_queue_size, max(1, PART_BYTES // row_bytes))
+
+
+def _array(tensor: Tensor) -> NDArray[np.generic]:
+    """A tensor's numbers, or its strings as an array of bytes."""
+    if tensor.array is not None:
+        return tensor.array
+    strings = np.empty(len(tensor.elements), np.object_)
+    strings[:] = tensor.elements
+    return strings.reshape(tensor.shape)

@@ -1,0 +1,122 @@
+"""A V2 request against its model's configuration, refused in Triton's words.
+
+Clients and test scripts match on these texts.
+
+Source: InferenceRequest::Normalize in
+https://github.com/triton-inference-server/core/blob/main/src/infer_request.cc
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from contract.model_config import ModelConfig, TensorSpec
+from server.errors import RequestError
+from server.tensors import BYTES, InferRequest, RequestedOutput, Tensor
+
+_BATCH_NOTE: Final = (
+    "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be "
+    "prepended to each input shape. If you want to specify the full shape including the batch dim "
+    "in your input dims config, try setting max_batch_size to zero. See the model configuration "
+    "docs for more info on max_batch_size."
+)
+
+
+def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) -> None:
+    """Refuse a request whose tensors are not the model's.
+
+    Args:
+        request: The request.
+        config: The configuration of the version that is to answer.
+        pictures: Whether BYTES may stand for the first input, as picture files [N] or [N, 1].
+
+    Raises:
+        RequestError: Says what was got and expected.
+    """
+    _check_outputs(request.outputs, config)
+    if pictures and len(request.inputs) == 1 and request.inputs[0].datatype == BYTES:
+        _check_pictures(request.inputs[0], config)
+        return
+    specs = {spec.name: spec for spec in config.inputs}
+    about = f"[request id: {request.id or '<id_unknown>'}] "
+    _check_names(request.inputs, list(specs), config.name, about)
+    if config.max_batch_size:
+        _check_batch_sizes(request.inputs, config.name, about)
+    for tensor in request.inputs:
+        _check_tensor(tensor, specs[tensor.name], config, about)
+
+
+def _check_outputs(asked: Sequence[RequestedOutput], config: ModelConfig) -> None:
+    known = {spec.name for spec in config.outputs}
+    for output in asked:
+        if output.name not in known:
+            raise RequestError(
+                f"unexpected inference output '{output.name}' for model '{config.name}'"
+            )
+
+
+def _check_pictures(tensor: Tensor, config: ModelConfig) -> None:
+    if tensor.name != config.inputs[0].name:
+        raise RequestError(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
+    count = len(tensor.elements)
+    if not count or tensor.shape not in ((count,), (count, 1)):
+        raise RequestError(
+            f"unexpected shape for input '{tensor.name}' for model '{config.name}'. "
+            f"Expected picture files as [N] or [N,1], N > 0, got {_text(tensor.shape)}"
+        )
+
+
+def _check_names(tensors: Sequence[Tensor], names: Sequence[str], model: str, about: str) -> None:
+    given = [tensor.name for tensor in tensors]
+    if twice := [name for name in given if given.count(name) > 1]:
+        raise RequestError(f"{about}input '{twice[0]}' already exists in request")
+    if len(given) != len(names):
+        missing = [name for name in names if name not in given]
+        raise RequestError(
+            f"{about}expected {len(names)} inputs but got {len(given)} inputs for model "
+            f"'{model}'. Got input(s) {_quoted(given)}, but missing required input(s) "
+            f"{_quoted(missing)}. Please provide all required input(s)."
+        )
+    for name in given:
+        if name not in names:
+            raise RequestError(f"unexpected inference input '{name}' for model '{model}'")
+
+
+def _check_batch_sizes(tensors: Sequence[Tensor], model: str, about: str) -> None:
+    for tensor in tensors:
+        if not tensor.shape:
+            raise RequestError(
+                f"{about}input '{tensor.name}' has no shape but model requires batch dimension "
+                f"for '{model}'"
+            )
+        if tensor.shape[0] != tensors[0].shape[0]:
+            raise RequestError(
+                f"{about}input '{tensor.name}' batch size does not match other inputs for '{model}'"
+            )
+        if not tensor.shape[0]:
+            raise RequestError(f"{about}inference request batch-size must be >= 1 for '{model}'")
+
+
+def _check_tensor(tensor: Tensor, spec: TensorSpec, config: ModelConfig, about: str) -> None:
+    if tensor.datatype != spec.datatype:
+        raise RequestError(
+            f"{about}inference input '{tensor.name}' data-type is '{tensor.datatype}', but model "
+            f"'{config.name}' expects '{spec.datatype}'"
+        )
+    batched = config.max_batch_size > 0
+    expected = (-1, *spec.dims) if batched else spec.dims
+    if len(tensor.shape) != len(expected) or any(
+        want not in (-1, got) for want, got in zip(expected, tensor.shape, strict=True)
+    ):
+        raise RequestError(
+            f"{about}unexpected shape for input '{tensor.name}' for model '{config.name}'. "
+            f"Expected {_text(expected)}, got {_text(tensor.shape)}. "
+            f"{_BATCH_NOTE if batched else ''}"
+        )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return "[" + ",".join(f"'{name}'" for name in names) + "]"
+
+
+def _text(dims: Sequence[int]) -> str:
+    return f"[{','.join(map(str, dims))}]"

@@ -1,0 +1,162 @@
+"""Versions into service and out of it.
+
+    folder --stamp, config, policy--> wanted --plan--> load beside what serves --> switch
+    replaced, unloaded --its last request ends--> stop --> memory given back
+
+A change takes over only as a whole step of the event loop, so a request meets one version or the
+other. What cannot be loaded leaves what serves in its place. Versions are loaded one at a time in
+a thread, because each load already takes all cores.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from contract.model_config import ModelConfig
+from contract.version_policy import choose_versions
+from server.errors import LoadError, LoadFailed
+from server.loader import load_version
+from server.memory import give_back
+from server.model import Loaded, ServedModel
+from server.plan import Actions, plan
+from server.sources import ModelFolder
+from server.stamps import ModelStamp, VersionStamp, stamp_model
+from server.version import Engine, Version
+
+logger = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """Loads and unloads the versions of models.
+
+    Args:
+        engine: How they are run.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = asyncio.Semaphore(1)
+        self._stopping = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def bring(
+        self, model: ServedModel, folder: ModelFolder, override: ModelConfig | None = None
+    ) -> LoadFailed | None:
+        """Load what is new or changed of a model's folder, and let it take over.
+
+        Args:
+            model: What serves.
+            folder: Its files.
+            override: A configuration instead of the folder's own.
+
+        Returns:
+            Why some of it could not be loaded, in Triton's words; None if all is well.
+        """
+        async with model.changing, self._turn:
+            try:
+                model.attempted = await asyncio.to_thread(stamp_model, folder)
+                config = override
+                if config is None:
+                    config = await asyncio.to_thread(folder.read_config)
+            except (LoadError, OSError) as err:
+                return _failed(model, str(err), polled=False)
+            try:
+                wanted = wanted_versions(folder, model.attempted, config, override is not None)
+            except LoadError as err:
+                return _failed(model, str(err))
+            model.forget(number for number, _ in model.attempted.versions)
+            actions = plan(model.stamps, wanted)
+            model.begin(actions.load)
+            arrived = await self._load_all(
+                model, folder, config, {n: wanted[n] for n in actions.load}
+            )
+            return self._switch(model, actions, arrived)
+
+    def see_off(self, model: ServedModel, versions: Mapping[int, Version]) -> None:
+        """Stop versions that no new request finds, each when its last request ends."""
+        for number, version in versions.items():
+            task = asyncio.create_task(self._see_off(model, number, version), name="see-off")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def stop(self) -> None:
+        """Stop what is leaving after the run that it is at."""
+        self._stopping.set()
+        await asyncio.gather(*self._leaving)
+
+    async def _load_all(
+        self,
+        model: ServedModel,
+        folder: ModelFolder,
+        config: ModelConfig,
+        wanted: Mapping[int, VersionStamp],
+    ) -> dict[int, Loaded]:
+        """Load versions, and note why one cannot be; those of a healthy rest are returned."""
+        arrived = {}
+        for number, stamp in wanted.items():
+            try:
+                version = await asyncio.to_thread(
+                    load_version, folder, number, config, self._engine
+                )
+            except LoadError as err:
+                logger.warning(
+                    "cannot serve model=%s version=%d reason=%s", model.name, number, err
+                )
+                model.fail(str(err), number)
+            except Exception as err:  # one version must not keep the others from loading
+                logger.exception("cannot serve model=%s version=%d", model.name, number)
+                model.fail(f"internal error: {err!r}", number)
+            else:
+                arrived[number] = Loaded(version, stamp)
+        return arrived
+
+    def _switch(
+        self, model: ServedModel, actions: Actions[int], arrived: Mapping[int, Loaded]
+    ) -> LoadFailed | None:
+        failed = [number for number in actions.load if number not in arrived]
+        self.see_off(model, model.switch(arrived, () if failed else actions.unload))
+        states = model.states()
+        reasons = [
+            f"version {number} is at UNAVAILABLE state: {states[number].reason};"
+            for number in failed
+        ]
+        return LoadFailed(model.name, "".join(reasons)) if reasons else None
+
+    async def _see_off(self, model: ServedModel, number: int, version: Version) -> None:
+        waiting = [asyncio.create_task(version.idle()), asyncio.create_task(self._stopping.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await version.stop()
+        model.left(number)
+        logger.info("unloaded model=%s version=%d", model.name, number)
+        del version
+        await asyncio.to_thread(give_back)
+
+
+def _failed(model: ServedModel, reason: str, *, polled: bool = True) -> LoadFailed:
+    logger.warning("cannot serve model=%s reason=%s", model.name, reason)
+    model.fail(reason)
+    return LoadFailed(model.name, reason, polled=polled)
+
+
+def wanted_versions(
+    folder: ModelFolder, stamp: ModelStamp, config: ModelConfig, overridden: bool
+) -> dict[int, VersionStamp]:
+    """The versions that the policy serves, and what each is to be made from.
+
+    A configuration of a request stands in no file, so its own text goes into the stamps.
+
+    Raises:
+        LoadError: The policy serves none of those that lie there.
+    """
+    made_from = stamp.by_version()
+    chosen = choose_versions(config, made_from)
+    if not chosen:
+        lies = ", ".join(map(str, made_from)) or f"none, expected {folder.path / '1'}"
+        raise LoadError(
+            "at least one version must be available under the version policy of model "
+            f"'{folder.name}'; the versions in {folder.path} are: {lies}"
+        )
+    text = (("override", 0, config.to_text()),) if overridden else ()
+    return {number: (text + made_from[number][0], made_from[number][1]) for number in chosen}

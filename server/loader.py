@@ -1,0 +1,83 @@
+"""A version's folder -> a loaded, checked and warmed-up `Version`.
+
+`load_version` does the blocking work (open, complete, check, warm up) and belongs in a thread.
+"""
+
+import logging
+from pathlib import Path
+
+from contract.errors import ContractError
+from contract.labels import read_labels
+from contract.model_config import ModelConfig
+from server.autocomplete import check_origin
+from server.errors import LoadError
+from server.sources import ModelFolder
+from server.start import start
+from server.tasks import TASKS
+from server.version import Engine, Version
+
+logger = logging.getLogger(__name__)
+
+
+def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine) -> Version:
+    """Open, check and warm up a version; blocks for as long as that takes.
+
+    Args:
+        folder: The model's folder.
+        number: The version.
+        config: What the model's configuration says; the rest is completed from the graph.
+        engine: How it is to be run.
+
+    Raises:
+        LoadError: It cannot be served; the message says why.
+    """
+    check_origin(config)
+    if config.task:
+        _check_picture_model(folder.path, config)
+    started = start(folder, number, config, engine)
+    choice, config = started.choice, started.config
+    labels = _read_labels(folder.path, config)
+    version = Version(number, config, labels, started.warmed.execution, engine)
+    logger.info(
+        "loaded model=%s version=%d provider=%s precision=%s reason=%s",
+        *(config.name, number, choice.provider, choice.precision, choice.reason),
+    )
+    return version
+
+
+def _check_picture_model(model_dir: Path, config: ModelConfig) -> None:
+    """Refuse a configuration with a task that does not describe a model of pictures."""
+    if config.task not in TASKS:
+        raise LoadError(
+            f"{model_dir}: parameter task is {config.task!r}; expected one of {', '.join(TASKS)}"
+        )
+    if config.max_batch_size < 1:
+        raise LoadError(
+            f"{model_dir}: max_batch_size is {config.max_batch_size}; expected 1 or more"
+        )
+    if not config.outputs:
+        raise LoadError(f"{model_dir}: config.pbtxt describes no output")
+    if not config.inputs or config.inputs[0].datatype != "UINT8":
+        raise LoadError(f"{model_dir}: the first input of config.pbtxt is not a UINT8 picture")
+    dims = config.inputs[0].dims
+    if len(dims) != 3 or min(dims) < 1 or dims[2] != 3:
+        raise LoadError(f"{model_dir}: the picture's dims are {list(dims)}; expected [H, W, 3]")
+
+
+def _read_labels(model_dir: Path, config: ModelConfig) -> tuple[str, ...]:
+    """The class names of the first output that has some; empty if none has.
+
+    A task needs names that tell its classes apart; other models' files may say anything.
+    """
+    for spec in config.outputs:
+        if spec.label_filename:
+            path = model_dir / Path(spec.label_filename).name
+            try:
+                return read_labels(path) if config.task else _lines(path)
+            except (ContractError, OSError, UnicodeDecodeError) as err:
+                raise LoadError(str(err)) from err
+    return ()
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8").splitlines())

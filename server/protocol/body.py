@@ -1,0 +1,151 @@
+"""Bodies of REST requests: read within limits, parsed beside the event loop where they are large."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from contract.model_config import Json
+from server.errors import BodyTooLarge
+from server.json_text import parse_json, parse_json_object
+from server.protocol.compression import Decompressor
+from server.protocol.guarded_http import departures_of
+
+LARGE: Final = 256 * 1024
+"""Bytes from which a body is parsed in a thread."""
+
+_DISCARDED_BODIES: Final = 4
+"""An oversized body is read to this many limits, so that its sender sees the 413."""
+
+ParsedT = TypeVar("ParsedT")
+
+
+class Bodies:
+    """Reads bodies.
+
+    Large ones are parsed one at a time, in a thread: several threads would only take the
+    interpreter from the event loop more often.
+
+    Args:
+        max_bytes: Largest body, also unpacked.
+        max_depth: How deep JSON may nest.
+    """
+
+    def __init__(self, max_bytes: int, max_depth: int) -> None:
+        self.max_bytes = max_bytes
+        self.max_depth = max_depth
+        self._parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
+
+    def stop(self) -> None:
+        """End the thread after what it is at."""
+        self._parser.shutdown(cancel_futures=True)
+
+    def received(self, request: Request) -> "Received":
+        """The body of a request that is answered in the block of an `async with`.
+
+        If the client closes its connection meanwhile, the block is cancelled.
+
+        Raises:
+            ClientDisconnect: The client left.
+            BodyTooLarge, RequestError, UnsupportedEncoding: As `read_body`.
+        """
+        return Received(request, self.max_bytes)
+
+    async def parse(self, body: bytes, parse: Callable[[], ParsedT]) -> ParsedT:
+        """What `parse` makes of a body; it is called in a thread if the body is large.
+
+        Raises:
+            Exception: Whatever it raises.
+        """
+        if len(body) <= LARGE:
+            return parse()
+        return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
+
+    async def json(self, body: bytes) -> object:
+        """The JSON of a body, whatever its Content-Type says.
+
+        Raises:
+            RequestError: It is no JSON, nests too deep, or has too many values.
+        """
+        return await self.parse(body, lambda: parse_json(body, self.max_depth))
+
+    async def json_object(self, request: Request) -> dict[str, Json]:
+        """The body of a request that is a JSON object, or nothing, which is the empty object.
+
+        Raises:
+            BodyTooLarge, UnsupportedEncoding: As `read_body`.
+            RequestError: It is something else.
+        """
+        body = await read_body(request, self.max_bytes)
+        return await self.parse(body, lambda: parse_json_object(body, self.max_depth))
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """Read the request's body, and unpack it as its Content-Encoding says.
+
+    Raises:
+        BodyTooLarge: It is over the limit, as it came or unpacked.
+        RequestError: It is not of its Content-Encoding.
+        UnsupportedEncoding: That is neither gzip, deflate nor identity.
+    """
+    decompressor = Decompressor(request.headers.get("content-encoding", ""))
+    pieces: list[bytes] = []
+    received = unpacked = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limit_bytes * _DISCARDED_BODIES:
+            break
+        if max(received, unpacked) > limit_bytes:
+            continue
+        for piece in decompressor.feed(chunk):
+            unpacked += len(piece)
+            if unpacked > limit_bytes:
+                break
+            pieces.append(piece)
+            if piece is not chunk:
+                await asyncio.sleep(0)  # a small chunk may unpack to the whole limit
+    if max(received, unpacked) > limit_bytes:
+        raise BodyTooLarge(limit_bytes)
+    decompressor.finish()
+    return b"".join(pieces)
+
+
+class Received:
+    """A body, and its request as long as it is answered.
+
+    An object with few steps, because each request passes through it.
+
+    Args:
+        request: The request.
+        limit_bytes: Largest body.
+    """
+
+    def __init__(self, request: Request, limit_bytes: int) -> None:
+        self._request = request
+        self._limit_bytes = limit_bytes
+        self._answering: asyncio.Task[Any] | None = None
+        self._left = False
+
+    async def __aenter__(self) -> bytes:
+        """Read the body, and watch the connection from then on."""
+        body = await read_body(self._request, self._limit_bytes)
+        self._answering = asyncio.current_task()
+        departures_of(self._request.scope).add(self._leave)
+        return body
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, err: BaseException | None, _trace: object
+    ) -> None:
+        """Watch no longer; a cancellation because the client left is that client's."""
+        departures_of(self._request.scope).discard(self._leave)
+        if self._left and isinstance(err, asyncio.CancelledError):
+            assert self._answering is not None  # noqa: S101  # it was entered
+            self._answering.uncancel()
+            raise ClientDisconnect from None
+
+    def _leave(self) -> None:
+        self._left = True
+        if self._answering is not None:
+            self._answering.cancel()

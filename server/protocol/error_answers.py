@@ -1,0 +1,110 @@
+"""Errors of REST: {"error": text} to the client, a line with the request's id to the log."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.errors import ServerError
+from server.protocol.compression import UnsupportedEncoding
+from server.protocol.http import json_response
+
+logger = logging.getLogger(__name__)
+
+INTERNAL_ERROR: Final = "internal error; see the server's log"
+ID_HEADERS: Final = ("triton-request-id", "x-request-id")
+"""Headers that name a request whose body does not."""
+
+_LONGEST_ID: Final = 100
+
+
+def name_request(request: Request, request_id: str) -> None:
+    """Note the id that a request's body gives it, for the log."""
+    if request_id:
+        request.state.request_id = request_id
+
+
+def id_for_log(request_id: object) -> str:
+    """A client's name for a request on one short line; "-" for none."""
+    return repr(str(request_id)[:_LONGEST_ID])[1:-1] if request_id else "-"
+
+
+async def on_server_error(request: Request, err: Exception) -> Response:
+    """Answer an error of ours with its status and one line in the log."""
+    assert isinstance(err, ServerError)  # noqa: S101  # registered for this type alone
+    level = logging.INFO if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+    logger.log(level, "refused %s status=%d error=%s", _described(request), err.status, err)
+    response = json_response({"error": str(err)}, err.status)
+    if err.retry_after_s is not None:
+        response.headers["Retry-After"] = str(err.retry_after_s)
+    if isinstance(err, UnsupportedEncoding):
+        response.headers["Accept-Encoding"] = "gzip, deflate"
+    return response
+
+
+async def on_http_exception(_request: Request, err: Exception) -> Response:
+    """Answer an unknown path or method."""
+    assert isinstance(err, HTTPException)  # noqa: S101  # registered for this type alone
+    response = json_response({"error": err.detail}, HTTPStatus(err.status_code))
+    response.headers.update(err.headers or {})
+    return response
+
+
+async def on_disconnect(request: Request, _err: Exception) -> Response:
+    """Note a client that left before it had its answer; nobody reads this response."""
+    logger.info("client left %s", _described(request))
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+class InternalErrors:
+    """ASGI middleware: answers an error of this program; its traceback goes to the log, once.
+
+    Starlette would raise again what a handler of `Exception` has answered, and uvicorn log that
+    without the request's id.
+
+    Args:
+        app: What it stands before.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_send)
+        except Exception:
+            logger.exception("internal error %s", _described(Request(scope)))
+            if started:  # too late for an answer; uvicorn closes the connection
+                return
+            response = json_response({"error": INTERNAL_ERROR}, HTTPStatus.INTERNAL_SERVER_ERROR)
+            await response(scope, receive, send)
+
+
+def _described(request: Request) -> str:
+    return f"path={request.url.path} request_id={id_for_log(_request_id(request))}"
+
+
+def _request_id(request: Request) -> str:
+    noted: str | None = getattr(request.state, "request_id", None)
+    named = (request.headers.get(header) for header in ID_HEADERS)
+    return noted or next((name for name in named if name), "")
+
+
+ERROR_HANDLERS: Final[Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]]] = {
+    ServerError: on_server_error,
+    HTTPException: on_http_exception,
+    ClientDisconnect: on_disconnect,
+}

@@ -1,0 +1,108 @@
+"""gRPC server reflection, by which grpcurl and the like know the services and their messages.
+
+Our messages have a package of their own in protobuf's default pool (oip.proto says why), so what
+clients are shown is made here, in a pool of its own: the same file as package `inference`, with
+Triton's model_config.proto in its place.
+
+Source: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from contract.triton_schema import schema_file
+from server.protocol import oip_pb2 as oip
+from server.protocol.rpc import serialize
+from server.protocol.stream import until
+from server.protocol.v2 import V2, Handler
+
+REFLECTION: Final = (
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
+"""The two names of one protocol: their messages are the same on the wire."""
+
+_OURS: Final = ".aperture.oip."
+_PUBLIC: Final = ".inference."
+_PUBLIC_FILE: Final = "grpc_service.proto"
+
+
+class Reflection:
+    """Shows services and their messages.
+
+    Args:
+        v2: When the server ends.
+        services: Full names of what is served.
+    """
+
+    def __init__(self, v2: V2, services: tuple[str, ...]) -> None:
+        self._v2 = v2
+        self._servicer = ReflectionServicer(services, public_pool())
+
+    def rpcs(self) -> dict[str, Handler]:
+        """The gRPC methods, the same for both names."""
+        return {
+            "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
+                self._info, reflection_pb2.ServerReflectionRequest.FromString, serialize
+            )
+        }
+
+    async def _info(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        messages = until(requests, self._v2.stopping)
+        async for answer in self._servicer.ServerReflectionInfo(messages, context):
+            yield answer
+
+
+def public_pool() -> DescriptorPool:
+    """The descriptors of all services as clients know them."""
+    pool = DescriptorPool()
+    for file in (schema_file(), health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
+        pool.Add(_copy(file))
+    pool.Add(_public_copy(oip.DESCRIPTOR))
+    reflection_v1 = _copy(reflection_pb2.DESCRIPTOR)
+    _rename(reflection_v1, ".grpc.reflection.v1alpha.", ".grpc.reflection.v1.")
+    reflection_v1.name = "grpc/reflection/v1/reflection.proto"
+    pool.Add(reflection_v1)
+    return pool
+
+
+def _public_copy(file: FileDescriptor) -> FileDescriptorProto:
+    """oip.proto as Triton's grpc_service.proto: its package, its types, its configuration."""
+    copy = _copy(file)
+    _rename(copy, _OURS, _PUBLIC)
+    copy.name = _PUBLIC_FILE
+    copy.dependency.append(schema_file().name)
+    response = next(one for one in copy.message_type if one.name == "ModelConfigResponse")
+    response.field[0].type = FieldDescriptorProto.TYPE_MESSAGE
+    response.field[0].type_name = f"{_PUBLIC}ModelConfig"
+    return copy
+
+
+def _copy(file: FileDescriptor) -> FileDescriptorProto:
+    copy = FileDescriptorProto()
+    file.CopyToProto(copy)
+    return copy
+
+
+def _rename(file: FileDescriptorProto, old: str, new: str) -> None:
+    """Move a file to another package; both as `.package.`, the beginning of type names."""
+    file.package = new.strip(".")
+    pending = list(file.message_type)
+    while pending:
+        message = pending.pop()
+        pending.extend(message.nested_type)
+        for field in message.field:
+            if field.type_name.startswith(old):
+                field.type_name = new + field.type_name.removeprefix(old)
+    for service in file.service:
+        for method in service.method:
+            method.input_type = new + method.input_type.removeprefix(old)
+            method.output_type = new + method.output_type.removeprefix(old)

@@ -1,0 +1,145 @@
+"""uvicorn's HTTP protocol with what it lacks: limits of headers and slowness, word of departures.
+
+A client that sends a request too slowly, or never to its end, would keep its connection for ever,
+and there are only so many of them. ASGI tells that a client left only to who asks for the next
+message, which takes a task for each request; here it is a call.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_BESIDE: Final = 4
+"""Bytes of a header beside its name and value."""
+
+
+_EXTENSION: Final = "aperture"
+_DEPARTURES: Final = "departures"
+
+
+def departures_of(scope: Scope) -> set[Callable[[], None]]:
+    """What is called when the client of a request closes its connection; may be added to.
+
+    Nothing is called where another server than this one answers.
+    """
+    extension = scope.get("extensions", {}).get(_EXTENSION, {})
+    found: set[Callable[[], None]] = extension.get(_DEPARTURES, set())
+    return found
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """Ends connections whose requests are too large of header or too slow in coming.
+
+    Attributes:
+        max_header_bytes: Largest request line and headers together.
+        read_timeout_s: How long the header may take altogether, and each pause in a body.
+    """
+
+    max_header_bytes: int
+    read_timeout_s: float
+
+    _header_bytes = 0
+    _chunk_bytes = 0
+    _begun = 0
+    _reading = False
+    _in_body = False
+    _slow: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request."""
+        super().connection_made(transport)
+        self._departures: set[Callable[[], None]] = set()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more, and tell whoever still answers."""
+        self._stop_expecting()
+        super().connection_lost(exc)
+        for leave in tuple(self._departures):
+            leave()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request, or of several."""
+        self._chunk_bytes = len(data)
+        begins_with = self._begun + (not self._reading)
+        super().data_received(data)
+        if not self._reading or self.transport.is_closing():
+            return
+        if self._in_body:
+            self._expect()
+            return
+        if self._slow is None:
+            self._expect()
+        if self._begun == begins_with:  # not behind another request in these data
+            self._header_bytes += len(data)  # the parser tells no header before its end
+        if self._header_bytes > self.max_header_bytes:
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._begun += 1
+        self._header_bytes = 0
+        self._reading, self._in_body = True, False
+        super().on_message_begin()
+        self.scope["extensions"] = {_EXTENSION: {_DEPARTURES: self._departures}}
+
+    def on_headers_complete(self) -> None:
+        """Begin the request's body, or refuse it for its headers."""
+        if self._header_bytes + self._chunk_bytes > self.max_header_bytes:  # perhaps of the body
+            headers = sum(len(name) + len(value) + _BESIDE for name, value in self.headers)
+            self._header_bytes = headers + len(self.url)
+            if self._header_bytes > self.max_header_bytes:
+                raise ValueError("too large a header")  # uvicorn calls send_400_response
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._reading = False
+        self._stop_expecting()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be read as a request, and close the connection."""
+        status, error = HTTPStatus.BAD_REQUEST, msg
+        if self._header_bytes > self.max_header_bytes:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            error = (
+                f"request line and headers are over {self.max_header_bytes} bytes, the limit of "
+                "this server (--http_max_header_size)"
+            )
+        body = orjson.dumps({"error": error})
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def _expect(self) -> None:
+        self._stop_expecting()
+        self._slow = self.loop.call_later(self.read_timeout_s, self._give_up)
+
+    def _stop_expecting(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _give_up(self) -> None:
+        """Close a connection whose client was too slow, unless it is this server that waits."""
+        self._slow = None
+        if self.flow.read_paused:
+            self._expect()
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+
+def guarded(max_header_bytes: int, read_timeout_s: float) -> type[GuardedHttp]:
+    """The protocol with these limits; uvicorn makes one of it for each connection."""
+    limits = {"max_header_bytes": max_header_bytes, "read_timeout_s": read_timeout_s}
+    return type("LimitedHttp", (GuardedHttp,), limits)

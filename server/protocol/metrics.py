@@ -1,0 +1,61 @@
+"""`GET /metrics`: beside the other REST routes, or on a port of its own, as Triton has it."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from server.metrics import CONTENT_TYPE, Metrics
+
+
+class MetricsPage:
+    """The route of the metrics.
+
+    Args:
+        metrics: The metrics.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def routes(self) -> Sequence[Route]:
+        """The one route."""
+        return [Route("/metrics", self._text, methods=["GET"])]
+
+    async def _text(self, _request: Request) -> Response:
+        """All metrics as of now."""
+        return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+class MetricsServer:
+    """Serves the metrics alone.
+
+    Args:
+        page: Their route.
+        port: Where to listen.
+    """
+
+    def __init__(self, page: MetricsPage, port: int) -> None:
+        app = Starlette(routes=list(page.routes()))
+        config = uvicorn.Config(app, host="0.0.0.0", port=port, log_config=None, access_log=False)  # noqa: S104  # as the other ports
+        self._server = _SignalFreeServer(config)
+
+    async def serve(self) -> None:
+        """Serve until `stop`."""
+        await self._server.serve()
+
+    def stop(self) -> None:
+        """End; scrapes under way are answered."""
+        self._server.should_exit = True
+
+
+class _SignalFreeServer(uvicorn.Server):
+    """Leaves signals to the whole server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

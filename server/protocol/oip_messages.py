@@ -1,0 +1,166 @@
+"""gRPC infer messages <-> tensors. Outputs are always raw, as Triton sends them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import RequestError
+from server.json_numbers import Numbers
+from server.protocol import oip_pb2 as oip
+from server.protocol.parameters import Parameters, classes_of, schedule_of, slot_of
+from server.shared_memory import SharedMemory, Slot
+from server.tensors import (
+    BYTES,
+    InferRequest,
+    RequestedOutput,
+    Tensor,
+    bytes_tensor,
+    datatype_of,
+    tensor_from_json,
+    tensor_from_raw,
+    to_raw,
+)
+
+_CONTENTS_OF_DATATYPE: Final = {
+    "BOOL": "bool_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    BYTES: "bytes_contents",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage:
+    """A request, and the shared memory that outputs of it go to, by name."""
+
+    request: InferRequest
+    slots: Mapping[str, Slot]
+
+
+def parse_infer_request(message: oip.ModelInferRequest, memory: SharedMemory) -> ParsedMessage:
+    """Take apart an infer request.
+
+    Raises:
+        RequestError: It is not of the protocol's form.
+        RegionNotFound: It names shared memory that is not registered.
+    """
+    priority, timeout_us = schedule_of(parameters_of(message.parameters))
+    asked = {entry.name: parameters_of(entry.parameters) for entry in message.outputs}
+    request = InferRequest(
+        id=message.id,
+        inputs=_parse_inputs(message, memory),
+        outputs=tuple(
+            RequestedOutput(name, classes_of(parameters)) for name, parameters in asked.items()
+        ),
+        priority=priority,
+        timeout_us=timeout_us,
+    )
+    slots = {name: slot_of(parameters, memory) for name, parameters in asked.items()}
+    return ParsedMessage(request, {name: slot for name, slot in slots.items() if slot})
+
+
+def infer_response(
+    name: str, number: int, parsed: ParsedMessage, outputs: Mapping[str, NDArray[np.generic]]
+) -> oip.ModelInferResponse:
+    """Write the outputs as raw contents; empty for those in shared memory.
+
+    Raises:
+        RequestError: An output is larger than its shared memory.
+    """
+    raw = []
+    for output, array in outputs.items():
+        content = to_raw(array)
+        if output in parsed.slots:
+            parsed.slots[output].write(output, content)
+            content = b""
+        raw.append(content)
+    return oip.ModelInferResponse(
+        model_name=name,
+        model_version=str(number),
+        id=parsed.request.id,
+        outputs=[
+            oip.ModelInferResponse.InferOutputTensor(
+                name=output, datatype=datatype_of(array), shape=array.shape
+            )
+            for output, array in outputs.items()
+        ],
+        raw_output_contents=raw,
+    )
+
+
+def parameters_of(entries: Mapping[str, Any]) -> Parameters:
+    """The parameters of a message as plain values; None for one of no type."""
+    chosen = {name: value.WhichOneof("parameter_choice") for name, value in entries.items()}
+    return {
+        name: getattr(entries[name], choice) if choice else None for name, choice in chosen.items()
+    }
+
+
+def _parse_inputs(message: oip.ModelInferRequest, memory: SharedMemory) -> tuple[Tensor, ...]:
+    raw: Sequence[bytes] = message.raw_input_contents
+    taken = 0
+    inputs = []
+    for entry in message.inputs:
+        slot = slot_of(parameters_of(entry.parameters), memory) if entry.parameters else None
+        if slot is not None:
+            inputs.append(_from_bytes(message, entry, slot.read()))
+        elif entry.HasField("contents"):
+            if raw:
+                raise RequestError(
+                    "contents field must not be specified when using raw_input_contents for "
+                    f"'{entry.name}' for model '{message.model_name}'"
+                )
+            inputs.append(_from_contents(message, entry))
+        elif taken < len(raw):
+            inputs.append(_from_bytes(message, entry, raw[taken]))
+            taken += 1
+        else:
+            raise RequestError(
+                f"unable to find data for input tensor '{entry.name}' for model "
+                f"'{message.model_name}' in request."
+            )
+    if taken != len(raw):
+        raise RequestError(
+            f"expected {taken} raw_input_contents for model '{message.model_name}', got {len(raw)}"
+        )
+    return tuple(inputs)
+
+
+def _from_bytes(
+    message: oip.ModelInferRequest, entry: oip.ModelInferRequest.InferInputTensor, raw: bytes
+) -> Tensor:
+    return tensor_from_raw(
+        entry.name, entry.datatype, entry.shape, memoryview(raw), message.model_name
+    )
+
+
+def _from_contents(
+    message: oip.ModelInferRequest, entry: oip.ModelInferRequest.InferInputTensor
+) -> Tensor:
+    field = _CONTENTS_OF_DATATYPE.get(entry.datatype)
+    if field is None:
+        raise RequestError(
+            f"input '{entry.name}': {entry.datatype[:20]} must be sent as raw_input_contents"
+        )
+    others = [used.name for used, _ in entry.contents.ListFields() if used.name != field]
+    if others:
+        raise RequestError(
+            f"unexpected explicit tensor data for input tensor '{entry.name}' for model "
+            f"'{message.model_name}' in {others[0]}, expected datatype '{entry.datatype}' in {field}"
+        )
+    if entry.datatype == BYTES:
+        elements = entry.contents.bytes_contents
+        return bytes_tensor(entry.name, entry.shape, elements, message.model_name)
+    values: Sequence[float] = getattr(entry.contents, field)
+    return tensor_from_json(entry.name, entry.datatype, entry.shape, Numbers(values))

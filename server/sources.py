@@ -1,0 +1,171 @@
+"""Where models lie on disk: a repository of model folders, or what KServe mounts.
+
+A model's folder has Triton's layout, NAME/{config.pbtxt, VERSION/model.onnx}, config.pbtxt or not.
+--model_dir, which KServe's storage initializer fills from a storageUri, may hold
+
+    a repository      folders of models
+    one model         config.pbtxt, or version folders with model.onnx in them
+    a bare ONNX file  model.onnx, or a single *.onnx of another name: version 1 of a model
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.errors import ContractError
+from contract.model_config import (
+    CONFIG_FILE,
+    MODEL_FILE,
+    ModelConfig,
+    empty_model_config,
+    read_model_config,
+)
+from contract.repository import list_model_dirs, list_versions
+from server.errors import LoadError
+
+logger = logging.getLogger(__name__)
+
+_BARE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's folder.
+
+    Attributes:
+        name: The name that the model answers to.
+        path: The folder.
+        bare_file: The ONNX file beside config.pbtxt, where there are no version folders.
+    """
+
+    name: str
+    path: Path
+    bare_file: Path | None = None
+
+    def versions(self) -> list[int]:
+        """The version numbers, ascending."""
+        return [_BARE_VERSION] if self.bare_file is not None else list_versions(self.path)
+
+    def version_dir(self, number: int) -> Path:
+        """Where the version's files lie."""
+        return self.path if self.bare_file is not None else self.path / str(number)
+
+    def model_file(self, number: int, config: ModelConfig) -> Path:
+        """The version's ONNX file; in a folder of that name it lies beside its external data.
+
+        Raises:
+            LoadError: There is none.
+        """
+        if self.bare_file is not None:
+            return self.bare_file
+        if Path(config.model_file).name != config.model_file or config.model_file == "..":
+            raise LoadError(
+                f"default_model_filename is {config.model_file!r}; expected the name of a file "
+                "in the version folder"
+            )
+        path = self.version_dir(number) / config.model_file
+        if path.is_dir():
+            path = path / MODEL_FILE
+        if not path.is_file():
+            raise LoadError(f"{path} is missing; expected the version's ONNX file")
+        return path
+
+    def read_config(self) -> ModelConfig:
+        """config.pbtxt, or without one a configuration that leaves everything open.
+
+        Raises:
+            LoadError: The file cannot be used.
+        """
+        if not (self.path / CONFIG_FILE).exists():
+            return empty_model_config(self.name)
+        try:
+            return read_model_config(self.path).renamed(self.name)
+        except ContractError as err:
+            raise LoadError(str(err)) from err
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the user named to be served.
+
+    Attributes:
+        root: A folder of model folders, or one model's.
+        one_name: The name of the only model, or None where folders name theirs.
+        is_model: Whether `root` is one model's folder.
+    """
+
+    root: Path
+    one_name: str | None
+    is_model: bool
+
+    def folders(self) -> dict[str, ModelFolder]:
+        """The folder of each model that lies there now, by name.
+
+        Raises:
+            LoadError: The folder cannot be read.
+        """
+        if self.is_model:
+            name = self.one_name or self.root.absolute().name
+            return {name: ModelFolder(name, self.root, bare_file(self.root))}
+        try:
+            folders = {
+                path.name: ModelFolder(path.name, path) for path in list_model_dirs(self.root)
+            }
+        except ContractError as err:
+            raise LoadError(str(err)) from err
+        if self.one_name is not None and len(folders) == 1:
+            (only,) = folders.values()
+            return {self.one_name: ModelFolder(self.one_name, only.path)}
+        return folders
+
+
+def find_source(repository: Path | None, model_dir: Path | None, name: str | None) -> Source:
+    """Look at what the user named.
+
+    Args:
+        repository: A folder of model folders, or None.
+        model_dir: One model's folder, or a repository, as KServe mounts either; or None.
+        name: The name for the one model of `model_dir`; its config's or its folder's, if None.
+
+    Raises:
+        LoadError: There is no such folder, or it is of the other kind.
+    """
+    root = repository or model_dir
+    if root is None or not root.is_dir():
+        raise LoadError(f"{root} is not a folder; expected a model repository or a model's folder")
+    if repository is not None and (root / CONFIG_FILE).is_file():
+        raise LoadError(
+            f"{root} is one model's folder; give it as --model_dir, or its parent folder"
+        )
+    if repository is not None or not is_model(root):
+        source = Source(root, name, is_model=False)
+        if not source.folders():
+            logger.warning("repository=%s holds no model; nothing will be served", root)
+        return source
+    return Source(root, name or _config_name(root), is_model=True)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is one model's, not a repository of models."""
+    if (folder / CONFIG_FILE).is_file() or bare_file(folder) is not None:
+        return True
+    versions = (folder / str(number) for number in list_versions(folder))
+    return any((version / MODEL_FILE).exists() for version in versions)
+
+
+def bare_file(folder: Path) -> Path | None:
+    """The ONNX file of a folder without version folders: model.onnx, or the only *.onnx."""
+    if list_versions(folder):
+        return None
+    files = [path for path in folder.glob("*.onnx") if path.is_file()]
+    named = [path for path in files if path.name == MODEL_FILE]
+    return next(iter(named or (files if len(files) == 1 else [])), None)
+
+
+def _config_name(folder: Path) -> str | None:
+    if not (folder / CONFIG_FILE).is_file():
+        return None
+    try:
+        return read_model_config(folder).name
+    except ContractError as err:
+        raise LoadError(str(err)) from err

@@ -1,0 +1,139 @@
+"""A version's file -> its sessions, opened with the best provider that runs it, and warmed up.
+
+Each choice of contract/providers.py is opened and run; when one fails, the next is tried, and what
+failed stands in the log and in the configuration's answer, unless the user forbids that.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from contract.accelerators import read_accelerators
+from contract.choice import Asked, Choice, Model
+from contract.engines import with_engine
+from contract.errors import ContractError
+from contract.model_config import ModelConfig
+from contract.placement import Placement, place_instances
+from contract.precision import read_guard
+from contract.providers import choices
+from contract.scheduling import read_scheduling
+from contract.sessions import Launch, detect_machine, open_session
+from server.autocomplete import complete
+from server.bound_run import BoundRun
+from server.errors import LoadError
+from server.graph import read_graph
+from server.graph_run import graph_run
+from server.pinned import PinnedMemory
+from server.sources import ModelFolder
+from server.version import Engine
+from server.warm_up import Warmed, warm_up
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A version that runs.
+
+    Attributes:
+        choice: What it runs with.
+        config: Its configuration, complete, with what there is to say of its execution.
+        warmed: Its runs.
+    """
+
+    choice: Choice
+    config: ModelConfig
+    warmed: Warmed
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is the same whichever choice is tried."""
+
+    folder: ModelFolder
+    number: int
+    config: ModelConfig
+    placement: Placement
+    engine: Engine
+
+    @property
+    def path(self) -> Path:
+        """The version's model file."""
+        return self.folder.model_file(self.number, self.config)
+
+
+def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine) -> Started:
+    """Open a version and warm it up with the first choice that can.
+
+    Raises:
+        LoadError: None can, or the first cannot and the user forbids others.
+    """
+    path = folder.model_file(number, config)
+    machine = detect_machine()
+    try:
+        placement = place_instances(config, machine.gpus)
+        guard = read_guard(config.parameters, path)
+        model = Model(read_accelerators(config), placement, guard)
+        chosen = choices(machine, model, Asked(engine.provider, engine.precision))
+    except (ContractError, OSError) as err:
+        raise LoadError(str(err)) from err
+    if engine.strict_accelerators and chosen[0].missing:
+        raise LoadError(f"{chosen[0].missing} (--strict_accelerators)")
+    return _first_that_runs(_Source(folder, number, config, placement, engine), chosen)
+
+
+def _first_that_runs(source: _Source, chosen: Sequence[Choice]) -> Started:
+    failures = [chosen[0].missing] if chosen[0].missing else []
+    for i, choice in enumerate(chosen):
+        warnings = [*failures, choice.warning] if choice.warning else failures
+        if warnings:
+            where = (source.config.name, source.number, choice.provider)
+            logger.warning("model=%s version=%d provider=%s: %s", *where, "; ".join(warnings))
+        try:
+            return _start(source, replace(choice, warning="; ".join(warnings)))
+        except LoadError as err:
+            if i + 1 == len(chosen):
+                raise
+            if source.engine.strict_accelerators:
+                raise LoadError(f"{choice.provider}: {err} (--strict_accelerators)") from err
+            failures.append(f"{choice.provider} failed: {err}")
+    raise AssertionError("nothing was chosen")
+
+
+def _start(source: _Source, choice: Choice) -> Started:
+    config, engine, folder = source.config, source.engine, source.folder
+    on_cpu = choice.provider in ("cpu", "openvino")
+    devices = (0,) * source.placement.instances if on_cpu else source.placement.gpus or (0,)
+    threads = max(1, engine.threads // len(devices))
+    version_dir = folder.version_dir(source.number)
+    try:
+        choice = with_engine(choice, config, version_dir, engine.engine_cache_dir)
+        launches = [Launch(source.path, choice, threads, device) for device in devices]
+        session = open_session(launches[0])
+        graph = read_graph(session)
+        if choice.provider == "openvino" and graph.has_strings:
+            # Its plug-in would end the process at the first run.
+            raise LoadError(f"{source.path}: OpenVINO has no tensors of strings")
+        config = complete(config, graph, source.path)
+        scheduling = read_scheduling(config)
+        sessions = [session, *(open_session(launch) for launch in launches[1:])]
+        runs = [
+            graph_run(one, config, None if on_cpu else BoundRun(PinnedMemory(device)))
+            for one, device in zip(sessions, devices, strict=True)
+        ]
+    except ContractError as err:
+        raise LoadError(str(err)) from err
+    warmed = warm_up(runs, config, scheduling, folder.path)
+    return Started(choice, config.with_parameters(_parameters(choice, warmed)), warmed)
+
+
+def _parameters(choice: Choice, warmed: Warmed) -> dict[str, str]:
+    """What the configuration's answer shows of the execution."""
+    shown = {
+        "execution_provider": choice.provider,
+        "execution_precision": choice.precision,
+        "execution_reason": choice.reason,
+        **warmed.parameters(),
+    }
+    return {**shown, "execution_warning": choice.warning} if choice.warning else shown

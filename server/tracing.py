@@ -1,0 +1,166 @@
+"""OpenTelemetry traces of inference requests: a span of each request, under it one of each stage.
+
+The request's span is made by the official instrumentation of ASGI and gRPC, which takes over the
+client's `traceparent`; the stages are noted after they have ended, from the times that the
+statistics take anyway. Triton's trace settings say which requests are traced.
+
+Imported only where traces are asked for, as the SDK is.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.instrumentation.grpc import aio_server_interceptor
+from opentelemetry.instrumentation.grpc.filters import any_of, method_name
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.durations import Interval
+from server.otlp import Exporter
+from server.record import StageTrace
+from server.trace_settings import TraceSettings
+
+MODEL: Final = "triton.model_name"
+VERSION: Final = "triton.model_version"
+REQUEST_ID: Final = "triton.request_id"
+"""Attributes of a request's span, as Triton names them."""
+
+_LEFT_OUT: Final = "aperture.left_out"
+_UNNAMED: Final = "unknown_service"
+
+
+class Tracing:
+    """Traces of the whole server.
+
+    Args:
+        exporter: How spans are exported; where to, the SDK reads in the environment.
+        settings: Which requests are traced.
+        server_name: The service's name, if the environment names none.
+    """
+
+    def __init__(self, exporter: Exporter, settings: TraceSettings, server_name: str) -> None:
+        resource = Resource.create()
+        if str(resource.attributes.get(SERVICE_NAME, "")).startswith(_UNNAMED):
+            resource = resource.merge(Resource({SERVICE_NAME: server_name}))
+        self._settings = settings
+        self._provider = TracerProvider(resource=resource)
+        self._provider.add_span_processor(_Wanted(_make_exporter(exporter)))
+        self._tracer = self._provider.get_tracer("aperture")
+
+    def asgi(self, app: ASGIApp) -> ASGIApp:
+        """The application with a span for each inference request."""
+        return _TracedInference(app, self._provider)
+
+    def interceptor(self) -> "grpc.aio.ServerInterceptor":
+        """What makes a span of each inference call of a gRPC server."""
+        wanted = any_of(method_name("ModelInfer"), method_name("ModelStreamInfer"))
+        made: grpc.aio.ServerInterceptor = aio_server_interceptor(self._provider, wanted)
+        return made
+
+    def begin(self, model: str, number: int, request_id: str) -> StageTrace | None:
+        """Where the stages of the request that is answered now are noted; None if nowhere."""
+        span = trace.get_current_span()
+        if not span.is_recording():
+            return None
+        if not self._settings.sample(model):
+            span.set_attribute(_LEFT_OUT, True)
+            return None
+        span.set_attribute(MODEL, model)
+        span.set_attribute(VERSION, str(number))
+        if request_id:
+            span.set_attribute(REQUEST_ID, request_id)
+        return Stages(self._tracer)
+
+    def stop(self) -> None:
+        """Export what is left; blocks."""
+        self._provider.shutdown()
+
+
+class Stages:
+    """The stages of one request, under the span that is current.
+
+    Args:
+        tracer: Makes the spans.
+    """
+
+    def __init__(self, tracer: trace.Tracer) -> None:
+        self._tracer = tracer
+        self._epoch_ns = time.time_ns() - time.perf_counter_ns()
+
+    def add(self, stage: str, taken: Interval) -> None:
+        """Note a stage that has ended."""
+        span = self._tracer.start_span(stage, start_time=self._epoch_ns + taken.start_ns)
+        span.end(self._epoch_ns + taken.end_ns)
+
+
+class _Wanted(BatchSpanProcessor):
+    """Exports all spans but those of requests that Triton's settings leave out."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        attributes = span.attributes or {}
+        if _LEFT_OUT not in attributes or MODEL in attributes:  # a stream may have both
+            super().on_end(span)
+
+
+class _TracedInference:
+    """ASGI middleware: the official one for inference requests, nothing for others."""
+
+    def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
+        self._app = app
+        self._traced: ASGIApp = OpenTelemetryMiddleware(
+            app,
+            tracer_provider=provider,
+            default_span_details=_span_details,
+            exclude_spans=["receive", "send"],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        traced = scope["type"] == "http" and _surface(scope["path"])
+        await (self._traced if traced else self._app)(scope, receive, send)
+
+
+def _surface(path: str) -> str:
+    """The route of an inference request, without names in it; empty for another request."""
+    if path == "/inference":
+        return path
+    if path.startswith("/v1/models/") and path.endswith((":predict", "/predict")):
+        return "/v1/models/{name}:predict"
+    if path.startswith("/v2/models/") and path.endswith("/infer"):
+        return "/v2/models/{name}/infer"
+    return ""
+
+
+def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
+    route = _surface(scope["path"])
+    return f"{scope['method']} {route}", {"http.route": route}
+
+
+def _make_exporter(exporter: Exporter) -> SpanExporter:
+    makers: dict[Exporter, Callable[[], SpanExporter]] = {
+        "http/protobuf": _http_exporter,
+        "grpc": _grpc_exporter,
+        "console": ConsoleSpanExporter,
+    }
+    return makers[exporter]()
+
+
+def _http_exporter() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  # one of two
+        OTLPSpanExporter,
+    )
+
+    return OTLPSpanExporter()
+
+
+def _grpc_exporter() -> SpanExporter:
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415  # one of two
+        OTLPSpanExporter,
+    )
+
+    return OTLPSpanExporter()

@@ -1,0 +1,204 @@
+"""Traces of a live server, as a receiver of OTLP over HTTP gets them."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from contract.errors import OptionsError
+from server.otlp import asked_exporter
+from server.protocol import oip_pb2 as oip
+from tests.live_server import LiveServer, live_server
+from tests.picture_files import as_text, instances, noise_png
+from tests.tiny_models import publish_colour_model
+
+STAGES = ["decode", "infer", "queue", "respond"]
+PARENT = "00f067aa0ba902b7"
+
+
+@dataclass
+class Received:
+    """The spans that came, and the name of the service that sent them."""
+
+    spans: list[Any] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+
+    def of(self, trace_id: str) -> list[Any]:
+        """The spans of a trace."""
+        return [span for span in self.spans if span.trace_id.hex() == trace_id]
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    """A receiver on a free port, to which OpenTelemetry's variables point."""
+    got = Received()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/v1/traces"
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+                names = {a.key: a.value.string_value for a in group.resource.attributes}
+                got.services.add(names["service.name"])
+                got.spans += [span for scope in group.scope_spans for span in scope.spans]
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{receiver.server_port}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield got
+        receiver.shutdown()
+
+
+def traceparent(number: int) -> tuple[str, str]:
+    """A trace's id, and a W3C traceparent of it."""
+    trace_id = f"{number:032x}"
+    return trace_id, f"00-{trace_id}-{PARENT}-01"
+
+
+def ask_grpc(server: LiveServer, parent: str, file: bytes) -> None:
+    image = oip.ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[1])
+    image.contents.bytes_contents.append(file)
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        infer = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            request_serializer=oip.ModelInferRequest.SerializeToString,
+            response_deserializer=oip.ModelInferResponse.FromString,
+        )
+        message = oip.ModelInferRequest(model_name="colour", id="g-1", inputs=[image])
+        infer(message, metadata=(("traceparent", parent),))
+
+
+def attributes(span: Any) -> dict[str, str]:
+    return {one.key: one.value.string_value for one in span.attributes}
+
+
+def check_trace(spans: list[Any], name: str, request_id: str) -> None:
+    """A span of the request under the client's, and one of each stage under it, within its time."""
+    (request,) = [span for span in spans if span.name == name]
+    assert request.parent_span_id.hex() == PARENT
+    found = attributes(request)
+    assert found["triton.model_name"] == "colour"
+    assert found["triton.model_version"] == "1"
+    assert found.get("triton.request_id", "") == request_id
+    stages = {span.name: span for span in spans if span is not request}
+    assert sorted(stages) == STAGES
+    assert len(spans) == 5
+    ends: list[int] = []
+    for stage in ("decode", "queue", "infer", "respond"):
+        span = stages[stage]
+        assert span.parent_span_id == request.span_id
+        assert span.end_time_unix_nano >= span.start_time_unix_nano
+        ends += [span.start_time_unix_nano, span.end_time_unix_nano]
+    assert ends == sorted(ends)
+    slack_ns = 100_000_000  # the stages are told by another clock, read beside this one once
+    assert request.start_time_unix_nano - slack_ns < ends[0]
+    assert ends[-1] < request.end_time_unix_nano + slack_ns
+
+
+def test_each_stage_of_a_request_is_a_span_under_the_clients(
+    tmp_path: Path, received: Received
+) -> None:
+    publish_colour_model(tmp_path / "repository", "colour")
+    flags = ["--model_repository", str(tmp_path / "repository"), "--precision", "fp32"]
+    picture = noise_png(0)
+    image = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [as_text(picture)]}
+    asked = (
+        ("/v1/models/colour:predict", instances(picture), "/v1/models/{name}:predict", ""),
+        ("/inference", instances(picture), "/inference", ""),
+        (
+            "/v2/models/colour/infer",
+            {"id": "r-1", "inputs": [image]},
+            "/v2/models/{name}/infer",
+            "r-1",
+        ),
+    )
+    with live_server(tmp_path / "log", *flags) as server, server.client() as http:
+        for number, (path, body, _, _) in enumerate(asked, 1):
+            headers = {"traceparent": traceparent(number)[1]}
+            assert http.post(path, json=body, headers=headers).status_code == 200
+        ask_grpc(server, traceparent(4)[1], picture)
+        bad = {"traceparent": traceparent(5)[1]}
+        assert http.post("/inference", json=instances(b"no"), headers=bad).status_code == 400
+        health = {"traceparent": traceparent(6)[1]}
+        assert http.get("/v2/health/ready", headers=health).status_code == 200
+        off = {"trace_level": ["OFF"]}
+        assert http.post("/v2/models/colour/trace/setting", json=off).status_code == 200
+        for number in (7, 8):
+            headers = {"traceparent": traceparent(number)[1]}
+            assert http.post(asked[0][0], json=asked[0][1], headers=headers).status_code == 200
+    # The server has ended, and has sent what was left.
+    for number, (_, _, route, request_id) in enumerate(asked, 1):
+        check_trace(received.of(traceparent(number)[0]), f"POST {route}", request_id)
+    rpc = "inference.GRPCInferenceService/ModelInfer"
+    (call,) = [span for span in received.of(traceparent(4)[0]) if "ModelInfer" in span.name]
+    assert call.name.lstrip("/") == rpc
+    check_trace(received.of(traceparent(4)[0]), call.name, "g-1")
+    assert [span.name for span in received.of(traceparent(5)[0])] == ["POST /inference"]
+    for number in (6, 7, 8):
+        assert received.of(traceparent(number)[0]) == []
+    assert received.services == {"aperture"}
+
+
+def test_what_the_sampler_leaves_out_is_not_sent(
+    tmp_path: Path, received: Received, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    publish_colour_model(tmp_path / "repository", "colour")
+    flags = ["--model_repository", str(tmp_path / "repository")]
+    with live_server(tmp_path / "log", *flags) as server, server.client() as http:
+        assert http.post("/inference", json=instances(noise_png(0))).status_code == 200
+    assert received.spans == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "exporter"),
+    [
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318"}, "http/protobuf"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://a:4318/v1/traces"}, "http/protobuf"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, "http/protobuf"),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+            },
+            "grpc",
+        ),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4318", "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, None),
+    ],
+)
+def test_the_variables_ask_for_traces(environ: dict[str, str], exporter: str | None) -> None:
+    assert asked_exporter(environ) == exporter
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "jaeger"}, "OTEL_TRACES_EXPORTER is 'jaeger'"),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'",
+        ),
+    ],
+)
+def test_values_that_are_not_known_are_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        asked_exporter(environ)

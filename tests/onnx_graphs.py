@@ -1,0 +1,60 @@
+"""Tiny ONNX graphs of any tensors, of which each output is an input, or a constant, as it came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+ELEMENT_OF_DATATYPE = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A tensor that a graph hands through, from input `x` + name to output `y` + name."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int | str | None]
+
+
+def identity_graph(*tensors: Through) -> onnx.ModelProto:
+    """A graph that answers each input `xNAME` as the output `yNAME`."""
+    nodes = [
+        helper.make_node("Identity", [f"x{tensor.name}"], [f"y{tensor.name}"]) for tensor in tensors
+    ]
+    inputs, outputs = (
+        [
+            helper.make_tensor_value_info(
+                f"{side}{tensor.name}", ELEMENT_OF_DATATYPE[tensor.datatype], tensor.shape
+            )
+            for tensor in tensors
+        ]
+        for side in "xy"
+    )
+    graph = helper.make_graph(nodes, "through", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def write_identity(path: Path, *tensors: Through) -> None:
+    """Write such a graph; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(identity_graph(*tensors).SerializeToString())

@@ -1,0 +1,71 @@
+"""Repositories in this process, and what a test does to them and asks of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from server.decoder import Decoder
+from server.repository import Control, Repository
+from server.sources import find_source
+from server.tensors import InferRequest, tensor_from_json
+from server.version import Engine
+from tests.tiny_models import publish_colour_model
+
+ENGINE = Engine("cpu", "fp32", threads=1, max_queue_size=64)
+
+
+@asynccontextmanager
+async def repository(
+    root: Path, decoder: Decoder, control: Control | None = None
+) -> AsyncIterator[Repository]:
+    """A started repository over `root`."""
+    source = find_source(root, None, None)
+    served = Repository(source, ENGINE, decoder, control or Control())
+    await served.start()
+    try:
+        yield served
+    finally:
+        await served.stop()
+
+
+def explicit(*names: str) -> Control:
+    return Control(mode="explicit", load_models=names)
+
+
+def publish_versions(root: Path, name: str, count: int) -> Path:
+    """Publish the colour model `count` times; returns its folder."""
+    for _ in range(count):
+        published = publish_colour_model(root, name)
+    return published.model_dir
+
+
+def policy(model_dir: Path, text: str) -> None:
+    config = model_dir / "config.pbtxt"
+    config.write_text(config.read_text() + f"\nversion_policy {{ {text} }}\n")
+
+
+def break_version(model_dir: Path, number: int) -> None:
+    (model_dir / str(number)).mkdir(parents=True, exist_ok=True)
+    (model_dir / str(number) / "model.onnx").write_bytes(b"no model")
+
+
+def states(served: Repository) -> dict[str, str]:
+    return {f"{row.name} {row.version}".strip(): row.state for row in served.index()}
+
+
+def reason(served: Repository, name: str) -> str:
+    return next(row.reason for row in served.index() if f"{row.name} {row.version}".strip() == name)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until `condition`, for up to half a minute."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  # the index, as a client sees it, has no event
+            await asyncio.sleep(0.001)
+
+
+async def echo(served: Repository, name: str, decoder: Decoder) -> object:
+    request = InferRequest("", (tensor_from_json("x", "FP32", [1, 2], [[1.5, 2]]),))
+    with served.find(name).use() as version:
+        return (await version.infer(decoder, request))["y"].tolist()

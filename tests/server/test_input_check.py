@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from server.errors import RequestError
+from server.input_check import check_inputs
+from server.tensors import InferRequest, RequestedOutput, Tensor
+
+
+def config(max_batch_size: int = 4) -> ModelConfig:
+    inputs = (TensorSpec("A", "FP32", (2, -1)), TensorSpec("B", "INT32", (1,)))
+    return make_model_config("m", max_batch_size, inputs, (TensorSpec("C", "FP32", (1,)),), {})
+
+
+def tensor(name: str, *shape: int, datatype: str = "FP32") -> Tensor:
+    return Tensor(name, datatype, shape, np.zeros(shape, np.float32))
+
+
+A, B = tensor("A", 3, 2, 5), tensor("B", 3, 1, datatype="INT32")
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])  # a request may be larger than a batch
+def test_a_request_of_the_models_tensors_passes(count: int) -> None:
+    inputs = (tensor("A", count, 2, 5), tensor("B", count, 1, datatype="INT32"))
+    check_inputs(InferRequest("", inputs, (RequestedOutput("C"),)), config(), pictures=False)
+
+
+def test_without_a_batch_axis_shapes_are_the_dims() -> None:
+    inputs = (tensor("A", 2, 5), tensor("B", 1, datatype="INT32"))
+    check_inputs(InferRequest("", inputs), config(0), pictures=False)
+    with pytest.raises(RequestError, match=r"Expected \[2,-1\], got \[3,2,5\]\. $"):
+        check_inputs(InferRequest("", (A, B)), config(0), pictures=False)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ((), "expected 2 inputs but got 0 inputs for model 'm'. Got input(s) [], but missing "
+             "required input(s) ['A','B']. Please provide all required input(s)."),
+        ((A,), "Got input(s) ['A'], but missing required input(s) ['B']"),
+        ((A, A), "input 'A' already exists in request"),
+        ((A, tensor("X", 3, 1)), "unexpected inference input 'X' for model 'm'"),
+        ((tensor("A", 2, 2, 5), B), "input 'B' batch size does not match other inputs for 'm'"),
+        ((tensor("A"), B), "input 'A' has no shape but model requires batch dimension for 'm'"),
+        ((tensor("A", 0, 2, 5), tensor("B", 0, 1)), "batch-size must be >= 1 for 'm'"),
+        ((A, tensor("B", 3, 1)), "inference input 'B' data-type is 'FP32', but model 'm' expects "
+                                 "'INT32'"),
+        ((tensor("A", 3, 4, 5), B), "unexpected shape for input 'A' for model 'm'. Expected "
+                                    "[-1,2,-1], got [3,4,5]. NOTE: Setting"),
+        ((tensor("A", 3, 2), B), "Expected [-1,2,-1], got [3,2]. NOTE: Setting"),
+    ],
+)  # fmt: skip
+def test_other_tensors_are_refused_in_tritons_words(inputs: tuple[Tensor, ...], text: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        check_inputs(InferRequest("", inputs), config(), pictures=False)
+    assert text in str(caught.value)
+
+
+def test_the_request_is_named_by_its_id() -> None:
+    for request_id, named in (("r7", "r7"), ("", "<id_unknown>")):
+        with pytest.raises(RequestError) as caught:
+            check_inputs(InferRequest(request_id, ()), config(), pictures=False)
+        assert str(caught.value).startswith(f"[request id: {named}] expected 2 inputs")
+
+
+def test_an_unknown_output_is_refused() -> None:
+    request = InferRequest("", (A, B), (RequestedOutput("C"), RequestedOutput("D")))
+    with pytest.raises(RequestError, match="unexpected inference output 'D' for model 'm'"):
+        check_inputs(request, config(), pictures=False)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+def test_picture_files_stand_for_the_first_input(shape: tuple[int, ...]) -> None:
+    files = Tensor("A", "BYTES", shape, elements=(b"1", b"2"))
+    check_inputs(InferRequest("", (files,)), config(), pictures=True)
+    with pytest.raises(RequestError, match="expected 2 inputs but got 1"):
+        check_inputs(InferRequest("", (files,)), config(), pictures=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        (Tensor("X", "BYTES", (1,), elements=(b"1",)), "unexpected inference input 'X'"),
+        (Tensor("A", "BYTES", (1, 2), elements=(b"1", b"2")), r"got \[1,2\]"),
+        (Tensor("A", "BYTES", (0,)), r"N > 0, got \[0\]"),
+    ],
+)
+def test_other_picture_files_are_refused(files: Tensor, text: str) -> None:
+    with pytest.raises(RequestError, match=text):
+        check_inputs(InferRequest("", (files,)), config(), pictures=True)

@@ -1,0 +1,139 @@
+"""Long arrays in pieces: what they hold is what orjson, given the whole text, would say."""
+
+import contextlib
+import json
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server import json_text, long_arrays
+from server.errors import RequestError
+from server.json_numbers import numbers_from_json
+from server.json_text import MOST_VALUES, parse_json, parse_json_with_arrays
+from server.long_arrays import LongArray, cut_long_arrays
+
+DEPTH = 10
+
+
+@pytest.fixture(autouse=True)
+def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays of 20 bytes are long, pieces of 8 end at the next comma, 640 without one are refused.
+
+    An indented list of hypothesis has some hundred blanks between two numbers.
+    """
+    for name, size in (("LONG", 20), ("_PIECE", 8), ("_LONGEST_PIECE", 640)):
+        monkeypatch.setattr(long_arrays, name, size)
+    monkeypatch.setattr(json_text, "_LARGE", 0)
+
+
+def flat(value: object) -> list[object]:
+    return (
+        [number for item in value for number in flat(item)] if isinstance(value, list) else [value]
+    )
+
+
+def whole(value: object) -> object:
+    """The value with its long arrays read, all arrays of numbers flat."""
+    if isinstance(value, LongArray):
+        return [number for piece in value.pieces() for number in piece]
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    if isinstance(value, list) and any(isinstance(item, dict | str) for item in flat(value)):
+        return [whole(item) for item in value]
+    return flat(value) if isinstance(value, list) else value
+
+
+def count_arrays(value: object) -> int:
+    if isinstance(value, dict):
+        return sum(map(count_arrays, value.values()))
+    if isinstance(value, list):
+        return sum(map(count_arrays, value))
+    return isinstance(value, LongArray)
+
+
+numbers = st.one_of(st.integers(-(2**40), 2**40), st.floats(allow_nan=False, allow_infinity=False))
+arrays = st.recursive(
+    st.lists(numbers, min_size=1), lambda some: st.lists(some, min_size=1), max_leaves=20
+)
+strings = st.text(st.sampled_from('ab"\\[]{},: 12\n'), max_size=30)
+bodies = st.dictionaries(
+    strings, st.one_of(arrays, strings, numbers, st.lists(st.dictionaries(strings, arrays)))
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(body=bodies, indent=st.sampled_from([None, 1]))
+def test_a_text_with_long_arrays_is_what_the_whole_text_is(body: Any, indent: int | None) -> None:
+    text = json.dumps(body, indent=indent).encode()
+    assert whole(parse_json_with_arrays(text, DEPTH + 20)) == whole(orjson.loads(text))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    body=bodies,
+    at=st.integers(0, 10**6),
+    cut=st.integers(0, 2),
+    put=st.sampled_from(["", *'[],"}{: 1e']),
+)
+def test_a_broken_text_is_refused_and_a_whole_one_is_not(
+    body: Any, at: int, cut: int, put: str
+) -> None:
+    text = json.dumps(body)
+    at %= len(text) + 1
+    changed = (text[:at] + put + text[at + cut :]).encode()
+    try:
+        expected = whole(orjson.loads(changed))
+    except orjson.JSONDecodeError:
+        with pytest.raises(RequestError):
+            whole(parse_json_with_arrays(changed, DEPTH + 20))
+        return
+    empty_list = b"[]" in changed or b"[ ]" in changed  # refused among the numbers of a long one
+    with contextlib.suppress(RequestError) if empty_list else contextlib.nullcontext():
+        assert whole(parse_json_with_arrays(changed, DEPTH + 20)) == expected
+
+
+def test_long_arrays_are_cut_and_short_ones_are_not() -> None:
+    data = [[i, i + 1] for i in range(30)]
+    body = {"inputs": [{"name": "a", "shape": [30, 2], "data": data}, {"data": [1]}]}
+    parsed = parse_json_with_arrays(json.dumps(body).encode(), DEPTH)
+    assert count_arrays(parsed) == 1
+    array = parsed["inputs"][0]["data"]  # type: ignore[index]
+    assert numbers_from_json(array, np.dtype("<i4")).tolist() == np.ravel(data).tolist()
+    assert parsed["inputs"][1] == {"data": [1]}  # type: ignore[index]
+
+
+def test_what_stands_for_an_array_cannot_be_guessed() -> None:
+    text = json.dumps({"a": list(range(30))}).encode()
+    assert cut_long_arrays(text, DEPTH)[1].keys() != cut_long_arrays(text, DEPTH)[1].keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": %s}' % ("[" * 11 + "1, 2, 3, 4, 5, 6, 7, 8" + "]" * 11), "nesting depth"),
+        ('{"a": [1%s2]}' % (" " * 1000), "no comma in 640 bytes"),
+        ('{"a": [1, 2, 3, 4, 5, 6, 7, 8, 9, x]}', "in the array at byte"),
+        ('{"a": [1, 2, 3, 4, 5, 6, 7, 8], [9]}', "failed to parse the request JSON buffer"),
+        ('{"a": [[1, 2, 3, 4, 5, 6], [], [7]]}', "an empty list"),
+        ('{"a": [[1, 2, 3, 4, 5, 6, 7, 8]}', "failed to parse the request JSON buffer"),
+    ],
+)
+def test_a_bad_array_is_refused_in_words(text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        whole(parse_json_with_arrays(text.encode(), DEPTH))
+
+
+def test_many_values_that_are_no_numbers_are_refused() -> None:
+    text = b"[%b]" % b",".join([b"{}"] * (MOST_VALUES // 2 + 1))
+    with pytest.raises(RequestError, match=f"more than {MOST_VALUES} values"):
+        parse_json(text, DEPTH)
+
+
+def test_many_strings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_arrays, "MOST_STRINGS", 3)
+    with pytest.raises(RequestError, match="more than 3 strings"):
+        parse_json_with_arrays(b'["a", "b", "c", "d"]', DEPTH)

@@ -1,0 +1,152 @@
+"""The repository in this process: policies, modes, and how versions come and go."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from server.decoder import Decoder
+from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
+from server.repository import Control
+from tests.onnx_graphs import Through, write_identity
+from tests.repositories import (
+    break_version,
+    echo,
+    explicit,
+    policy,
+    publish_versions,
+    reason,
+    repository,
+    states,
+)
+from tests.tiny_models import publish_colour_model
+
+PAIR = Through("", "FP32", ["n", 2])
+IDENTITY = '{"backend": "onnxruntime"}'
+
+
+def test_the_policy_decides_which_versions_serve_side_by_side(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    async def run() -> None:
+        for name in ("newest", "two", "all", "some"):
+            model_dir = publish_versions(tmp_path, name, 3)
+            match name:
+                case "two":
+                    policy(model_dir, "latest { num_versions: 2 }")
+                case "all":
+                    policy(model_dir, "all {}")
+                case "some":
+                    policy(model_dir, "specific { versions: [1, 3, 9] }")
+        async with repository(tmp_path, decoder) as served:
+            assert served.ready
+            numbers = {model.name: sorted(model.versions) for model in served.served()}
+            assert numbers == {"newest": [3], "two": [2, 3], "all": [1, 2, 3], "some": [1, 3]}
+            two = served.find("two")
+            assert (two.version().number, two.version("2").number) == (3, 2)
+            left_out = "Request for unknown model: 'two' version 1 is not found"
+            with pytest.raises(ModelNotFound, match=left_out):
+                two.version("1")
+            with pytest.raises(
+                RequestError, match=r"specified version string 'x' \(details: stoll\)"
+            ):
+                two.version("x")
+            with pytest.raises(ModelNotFound, match="unknown model: 'nobody' is not found"):
+                served.find("nobody")
+
+    asyncio.run(run())
+
+
+def test_one_broken_version_leaves_the_others_serving(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        model_dir = publish_versions(tmp_path, "m", 2)
+        policy(model_dir, "all {}")
+        break_version(model_dir, 3)
+        async with repository(tmp_path, decoder) as served:
+            assert states(served) == {"m 1": "READY", "m 2": "READY", "m 3": "UNAVAILABLE"}
+            assert "onnxruntime cannot load it" in reason(served, "m 3")
+            assert served.ready
+            assert served.find("m").version().number == 2
+            with pytest.raises(NotReady, match="'m' version 3 is not at ready state"):
+                served.find("m").version("3")
+
+    asyncio.run(run())
+
+
+def test_a_policy_that_serves_nothing_is_a_reason(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        policy(publish_colour_model(tmp_path, "m").model_dir, "specific { versions: 7 }")
+        async with repository(tmp_path, decoder) as served:
+            assert not served.ready
+            assert "under the version policy of model 'm'" in served.find("m").reason
+            with pytest.raises(NotReady, match="under the version policy"):
+                served.find("m").version()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("strict", "ready"), [(True, False), (False, True)])
+def test_without_strict_readiness_a_broken_model_does_not_matter(
+    tmp_path: Path, decoder: Decoder, strict: bool, ready: bool
+) -> None:
+    async def run() -> None:
+        break_version(tmp_path / "m", 1)
+        control = Control(strict_readiness=strict)
+        async with repository(tmp_path, decoder, control) as served:
+            assert served.ready == ready
+            served.draining = True
+            assert not served.ready
+
+    asyncio.run(run())
+
+
+def test_models_without_config_are_served_with_every_layout(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    async def run() -> None:
+        write_identity(tmp_path / "plain" / "1" / "model.onnx", PAIR)
+        write_identity(tmp_path / "folder" / "4" / "model.onnx" / "model.onnx", PAIR)
+        write_identity(tmp_path / "named" / "1" / "net.onnx", PAIR)
+        (tmp_path / "named" / "config.pbtxt").write_text('default_model_filename: "net.onnx"')
+        async with repository(tmp_path, decoder) as served:
+            assert served.ready, served.index()
+            for name in ("plain", "folder", "named"):
+                assert await echo(served, name, decoder) == [[1.5, 2.0]]
+            config = served.find("plain").version().config
+            assert (config.name, config.max_batch_size) == ("plain", 4)
+
+    asyncio.run(run())
+
+
+def test_only_explicit_mode_loads_and_unloads_by_request(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        publish_colour_model(tmp_path, "m")
+        for control in (Control("none"), Control("poll")):
+            async with repository(tmp_path, decoder, control) as served:
+                text = "explicit model load / unload is not allowed if polling is enabled"
+                with pytest.raises(NotExplicit, match=text):
+                    await served.load("m")
+                with pytest.raises(NotExplicit, match=text):
+                    await served.unload("m")
+                assert states(served) == {"m 1": "READY"}
+
+    asyncio.run(run())
+
+
+def test_explicit_mode_starts_with_the_named_models(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        for name in ("a", "b"):
+            publish_colour_model(tmp_path, name)
+        for names, expected in (
+            ((), {"a": "", "b": ""}),
+            (("a",), {"a 1": "READY", "b": ""}),
+            (("*",), {"a 1": "READY", "b 1": "READY"}),
+        ):
+            async with repository(tmp_path, decoder, explicit(*names)) as served:
+                assert served.ready
+                assert states(served) == expected
+        async with repository(tmp_path, decoder, explicit("absent")) as served:
+            assert not served.ready
+            assert "failed to poll from model repository" in served.find("absent").reason
+
+    asyncio.run(run())

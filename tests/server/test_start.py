@@ -1,0 +1,167 @@
+"""A provider that fails is replaced by the next, and that is said; or nothing is served."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+import server.start
+from contract.choice import Machine
+from contract.model_config import read_model_config
+from contract.precision import Measurement, file_sha256
+from contract.sessions import Launch, detect_machine, open_session
+from server.errors import LoadError
+from server.sources import ModelFolder
+from server.start import Started, start
+from server.version import Engine
+from tests.tiny_models import SIZE, colour_scores, publish_colour_model
+
+ENGINE = Engine("auto", "auto", threads=1, max_queue_size=8)
+STRICT = replace(ENGINE, strict_accelerators=True)
+GPU = Machine(gpus=1, has_tensorrt=True, has_openvino=False, cpu_flags=frozenset())
+
+needs_bf16 = pytest.mark.skipif(
+    not (detect_machine().has_openvino and detect_machine().bf16_flags),
+    reason="this CPU has no bf16, or OpenVINO is not installed",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ModelFolder:
+    return ModelFolder("colours", publish_colour_model(tmp_path, "colours").model_dir)
+
+
+def name_accelerators(folder: ModelFolder, text: str) -> None:
+    config = folder.path / "config.pbtxt"
+    named = f"optimization {{ execution_accelerators {{ {text} }} }}\n"
+    config.write_text(config.read_text() + named)
+
+
+def measure(folder: ModelFolder, bf16: float) -> None:
+    sha256 = file_sha256(folder.path / "1" / "model.onnx")
+    measured = Measurement("accuracy", {"fp32": 0.9, "bf16": bf16}, 500, 0.005, sha256)
+    config = read_model_config(folder.path).with_parameters(measured.parameters())
+    (folder.path / "config.pbtxt").write_text(config.to_text())
+
+
+def started(folder: ModelFolder, engine: Engine = ENGINE) -> Started:
+    return start(folder, 1, folder.read_config(), engine)
+
+
+def answers(one: Started) -> bool:
+    image = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
+    (run, *_) = one.warmed.execution.runs
+    return bool(np.allclose(run({"image": image})["scores"], colour_scores(image), atol=0.02))
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> Sequence[str]:
+    return [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING]
+
+
+@needs_bf16
+@pytest.mark.parametrize(
+    ("bf16", "provider", "reason"),
+    [(0.899, "openvino", "a loss within 0.005"), (0.89, "cpu", "a loss over 0.005")],
+)
+def test_the_stored_measurement_decides_the_precision(
+    folder: ModelFolder, bf16: float, provider: str, reason: str
+) -> None:
+    measure(folder, bf16)
+    one = started(folder)
+    assert one.config.parameters["execution_provider"] == provider
+    assert reason in one.config.parameters["execution_reason"]
+    assert "execution_warning" not in one.config.parameters
+    assert answers(one)
+
+
+def test_what_was_not_measured_is_served_in_fp32(folder: ModelFolder) -> None:
+    parameters = started(folder).config.parameters
+    assert parameters["execution_provider"] == "cpu"
+    assert parameters["execution_precision"] == "fp32"
+
+
+@needs_bf16
+def test_the_users_precision_wins_with_a_warning(
+    folder: ModelFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = started(folder, replace(ENGINE, precision="bf16"))
+    assert one.config.parameters["execution_precision"] == "bf16"
+    assert "was not measured" in one.config.parameters["execution_warning"]
+    (warning,) = warnings(caplog)
+    assert "--precision asks for it" in warning
+
+
+@pytest.mark.skipif(detect_machine().gpus > 0, reason="the providers start where a GPU is")
+def test_a_provider_that_does_not_start_is_replaced_by_the_next(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server.start, "detect_machine", lambda: GPU)
+    name_accelerators(folder, 'gpu_execution_accelerator { name: "tensorrt" }')
+    one = started(folder)
+    assert one.choice.provider == "cpu"
+    assert one.choice.reason == "cuda failed"
+    warning = one.config.parameters["execution_warning"]
+    assert warning.startswith("tensorrt failed: ")
+    assert "; cuda failed: " in warning
+    assert warnings(caplog)[-1].endswith(warning)
+    assert answers(one)
+
+
+@pytest.mark.skipif(detect_machine().gpus > 0, reason="the providers start where a GPU is")
+def test_the_user_can_forbid_that(folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.start, "detect_machine", lambda: GPU)
+    with pytest.raises(LoadError, match=r"cuda: .*\(--strict_accelerators\)"):
+        started(folder, STRICT)
+
+
+def test_what_config_names_and_is_not_here_is_a_warning_or_an_error(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.start, "detect_machine", lambda: replace(GPU, gpus=0))
+    name_accelerators(folder, 'gpu_execution_accelerator { name: "cuda" }')
+    missing = "config.pbtxt names cuda, but there is no CUDA device here"
+    assert started(folder).config.parameters["execution_warning"] == missing
+    with pytest.raises(LoadError, match=missing):
+        started(folder, STRICT)
+
+
+class Broken:
+    """A session that opens and cannot run."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+
+    def run(self, names: object, feeds: object) -> None:
+        raise RuntimeError("no kernel")
+
+
+def test_a_provider_whose_first_run_fails_is_replaced_by_the_next(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(launch: Launch) -> object:
+        cpu = replace(launch, choice=replace(launch.choice, provider="cpu"))
+        session = open_session(cpu)
+        return Broken(session) if launch.choice.provider == "openvino" else session
+
+    monkeypatch.setattr(
+        server.start, "detect_machine", lambda: replace(GPU, gpus=0, has_openvino=True)
+    )
+    monkeypatch.setattr(server.start, "open_session", opened)
+    name_accelerators(folder, 'cpu_execution_accelerator { name: "openvino" }')
+    one = started(folder)
+    assert one.choice.provider == "cpu"
+    assert "openvino failed: " in one.choice.warning
+    assert "the warm-up run failed: no kernel" in one.choice.warning
+    assert answers(one)
+    with pytest.raises(LoadError, match=r"no kernel \(--strict_accelerators\)"):
+        started(folder, STRICT)
+
+
+def test_unknown_accelerators_are_refused(folder: ModelFolder) -> None:
+    name_accelerators(folder, 'gpu_execution_accelerator { name: "gpu_io" }')
+    with pytest.raises(LoadError, match="unknown Execution Accelerator 'gpu_io'"):
+        started(folder)

@@ -1,0 +1,71 @@
+"""A classifier that takes as long as its picture is bright: a black one nothing, a white one long."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from contract.repository import Published, publish
+from tests.tiny_models import LABELS, SIZE, colour_config
+
+_STEPS_A_LEVEL = 16
+_WIDTH = 128
+
+
+def write_slow_model(path: Path) -> None:
+    """A graph image[N, 8, 8, 3] -> scores[N, 3], all equal, after min(image) * 16 products."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["before", "weights"], ["product"]),
+            helper.make_node("Tanh", ["product"], ["after"]),
+            helper.make_node("Identity", ["condition"], ["go_on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("condition", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [_WIDTH, _WIDTH]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [_WIDTH, _WIDTH]),
+        ],
+    )
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMin", ["float"], ["darkest"], keepdims=0),
+        helper.make_node("Mul", ["darkest", "steps_a_level"], ["steps_float"]),
+        helper.make_node("Cast", ["steps_float"], ["steps"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["steps", "", "weights"], ["last"], body=body),
+        helper.make_node("ReduceMax", ["last"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "zero"], ["nothing"]),
+        helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "nothing"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=-1),
+    ]
+    weights = np.random.default_rng(0).normal(0, 0.05, (_WIDTH, _WIDTH)).astype(np.float32)
+    constants: dict[str, NDArray[Any]] = {
+        "weights": weights,
+        "steps_a_level": np.array(_STEPS_A_LEVEL, np.float32),
+        "zero": np.array(0, np.float32),
+        "axes": np.array([1, 2], np.int64),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "slow",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(LABELS)])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def publish_slow_model(repository: Path, name: str) -> Published:
+    """Publish it as the next version of `name`; it runs a picture at a time."""
+    return publish(repository, colour_config(name, 1), LABELS, write_slow_model)

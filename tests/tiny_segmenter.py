@@ -1,0 +1,63 @@
+"""A tiny segmenter of known arithmetic, made with onnx.helper: no training, no download."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from contract.model_config import TensorSpec, make_model_config
+from contract.repository import publish
+from tests.tiny_models import SIZE
+
+WHITE = 255
+
+
+def publish_red_segmenter(repository: Path, name: str, labels: int) -> None:
+    """Publish a model whose id of a pixel grows with its red, from 0 to `labels` - 1."""
+    datatype = "UINT8" if labels <= 256 else "INT32"
+    graph = _red_graph(getattr(TensorProto, datatype), labels)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    config = make_model_config(
+        name,
+        8,
+        (TensorSpec("image", "UINT8", (SIZE, SIZE, 3)),),
+        (TensorSpec("label_map", datatype, (SIZE, SIZE), "labels.txt"),),
+        {"task": "semantic-segmentation", "resize": "squash"},
+    )
+
+    def write(path: Path) -> None:
+        path.write_bytes(model.SerializeToString())
+
+    publish(repository, config, tuple(f"label {index}" for index in range(labels)), write)
+
+
+def red_ids(pixels: NDArray[np.uint8], labels: int) -> NDArray[np.int64]:
+    """What the segmenter must answer to pixels[..., 3], computed in numpy."""
+    ids: NDArray[np.int64] = pixels[..., 0].astype(np.int64) * (labels - 1) // WHITE
+    return ids
+
+
+def _red_graph(kind: int, labels: int) -> onnx.GraphProto:
+    """image[N, 8, 8, 3] -> label_map[N, 8, 8]: red * (labels - 1) / 255, rounded down."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["integers"], to=TensorProto.INT32),
+        helper.make_node("Gather", ["integers", "red"], ["channel"], axis=3),
+        helper.make_node("Mul", ["channel", "largest"], ["product"]),
+        helper.make_node("Div", ["product", "white"], ["ids"]),
+        helper.make_node("Cast", ["ids"], ["label_map"], to=kind),
+    ]
+    constants: dict[str, NDArray[np.generic]] = {
+        "red": np.array(0, np.int64),
+        "largest": np.array(labels - 1, np.int32),
+        "white": np.array(WHITE, np.int32),
+    }
+    return helper.make_graph(
+        nodes,
+        "red",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("label_map", kind, ["batch", SIZE, SIZE])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )

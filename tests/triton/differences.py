@@ -1,0 +1,254 @@
+"""How this server's answers differ from Triton's on purpose, each with its reason.
+
+docs/protocols.md has the same list. A difference is named by what holds of both answers, so that a
+third answer, of either server, is a failure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.triton.compare import Answer, same
+
+_REQUEST_ID: Final = "[request id: <id_unknown>] "
+
+Holds = Callable[[str, Answer, Answer], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference that is meant.
+
+    Attributes:
+        what: What this server does otherwise, as docs/protocols.md says it.
+        why: The reason.
+        holds: Whether it explains two answers: to the case of that name, Triton's and ours.
+    """
+
+    what: str
+    why: str
+    holds: Holds
+
+
+def of(*names: str, triton: int, ours: int) -> Holds:
+    """Cases whose names begin so, with these statuses; ours says what is wrong if anything is."""
+
+    def holds(name: str, theirs: Answer, answer: Answer) -> bool:
+        statuses = (theirs.status, answer.status) == (triton, ours)
+        return statuses and name.startswith(names) and bool(answer.error) == (ours not in (0, 200))
+
+    return holds
+
+
+def _says_more(_name: str, theirs: Answer, ours: Answer) -> bool:
+    text = theirs.error
+    return theirs.status == ours.status and text != "" and ours.error.startswith(text + ":")
+
+
+def without_request_id(_name: str, theirs: Answer, ours: Answer) -> bool:
+    """The same status and text, but for Triton's note of the request's id."""
+    return theirs.status == ours.status and theirs.error == _REQUEST_ID + ours.error
+
+
+def _client_error(_name: str, theirs: Answer, ours: Answer) -> bool:
+    return theirs.status in (500, 503) and ours.status == 400 and ours.error != ""
+
+
+def _health_body(name: str, theirs: Answer, ours: Answer) -> bool:
+    key = "live" if name.endswith("live") else "ready"
+    told = isinstance(ours.body, dict) and ours.body.get(key) is True
+    return theirs.status == ours.status == 200 and theirs.body == "" and told
+
+
+def _unknown(name: str, theirs: Answer, ours: Answer) -> bool:
+    statuses = (theirs.status, ours.status) == (400, 404)
+    asked = name.endswith(("ready", "stats", "statistics"))
+    return statuses and asked and ours.error.startswith("Request for unknown model: '")
+
+
+def server_metadata(theirs: Answer, ours: Answer) -> bool:
+    """The same name and extensions, but for those that this server does not have."""
+    left_out = {"sequence", "cuda_shared_memory"}
+    extensions = set(theirs.body["extensions"]) - left_out
+    return theirs.body["name"] == ours.body["name"] and extensions == set(ours.body["extensions"])
+
+
+def configuration(theirs: Answer, ours: Answer) -> bool:
+    """What the file says is the same; what each server adds is left out."""
+    if theirs.error or ours.error:
+        return False
+    triton, own = dict(theirs.body), dict(ours.body)
+    own["parameters"] = {
+        key: value for key, value in own["parameters"].items() if not key.startswith("execution_")
+    }
+    del triton["optimization"], triton["instance_group"], own["instance_group"]
+    triton["runtime"] = ""  # the reference's backend is written in Python
+    for config in (triton, own):
+        config.get("dynamic_batching", {}).pop("preferred_batch_size", None)
+    return same(triton, own)
+
+
+def _trace_mode(name: str, theirs: Answer, ours: Answer) -> bool:
+    if not name.startswith("trace") or theirs.status != 200 or ours.status != 200:
+        return False
+    modes = (theirs.body["trace_mode"], ours.body["trace_mode"])
+    return modes == ("triton", "opentelemetry") and same(
+        {**theirs.body, "trace_mode": ""}, {**ours.body, "trace_mode": ""}
+    )
+
+
+DIFFERENCES: Final = (
+    Difference(
+        "A request that is malformed is answered with 400",
+        "Triton says 500, or 503, which alarms and retries take for the server's own failure.",
+        _client_error,
+    ),
+    Difference(
+        "Loading a model that is not in the repository is 404",
+        "Triton says 500, which alarms and retries take for the server's own failure.",
+        lambda name, theirs, ours: (
+            name == "load an unknown model"
+            and (theirs.status, ours.status) == (500, 404)
+            and theirs.error == ours.error
+        ),
+    ),
+    Difference(
+        "An error's text goes on behind Triton's",
+        "It says what was got and what is expected; what matches Triton's text still does.",
+        _says_more,
+    ),
+    Difference(
+        'Health and readiness have a body, `{"live": true}` or `{"ready": true}`',
+        "The Open Inference Protocol asks for it, and KServe's client reads it.",
+        _health_body,
+    ),
+    Difference(
+        "A model or version that is not there is 404 on every route",
+        "Triton says 400 of its readiness and its statistics.",
+        _unknown,
+    ),
+    Difference(
+        "A version in a URL that is no number is 400 and says so",
+        "Triton's REST knows no such path; the text is that of its gRPC.",
+        of("version x", "version -1", triton=404, ours=400),
+    ),
+    Difference(
+        "A path with a slash too many is led to the right one",
+        "Triton says 404.",
+        lambda name, _theirs, ours: name == "GET /v2/" and ours.status == 307,
+    ),
+    Difference(
+        "The server's own version, and no extension that it lacks",
+        "There are no sequence models, and no memory of a GPU is shared.",
+        lambda name, theirs, ours: name == "GET /v2" and server_metadata(theirs, ours),
+    ),
+    Difference(
+        "A configuration shows what the file says and, as parameters `execution_*`, what was chosen",
+        "Triton adds its defaults of `optimization`, `instance_group` and `preferred_batch_size`, "
+        "which do not tell how this server runs the model.",
+        lambda name, theirs, ours: name.endswith("config") and configuration(theirs, ours),
+    ),
+    Difference(
+        "A batch larger than `max_batch_size` is split",
+        "Triton refuses it; a client need not know the server's limit.",
+        lambda name, theirs, ours: (
+            name == "batch over the maximum"
+            and theirs.status == 400
+            and ours.body["outputs"]["OUTPUT0"]["data"] == [2] * 144
+        ),
+    ),
+    Difference(
+        "A number that its datatype cannot hold, and lists of unequal lengths, are refused",
+        "Triton takes them, and computes with other numbers.",
+        of("data 9", "data 11", "pixels of 300", triton=200, ours=400),
+    ),
+    Difference(
+        "NaN and Infinity are no JSON",
+        "The JSON standard has none; binary data carry them.",
+        of("NaN", triton=200, ours=400),
+    ),
+    Difference(
+        "`binary_data_output` holds for each requested output that does not say otherwise",
+        "So says the binary data extension; Triton ignores it beside a list of outputs.",
+        lambda name, theirs, ours: (
+            name == "one output not binary"
+            and isinstance(theirs.body["outputs"]["OUTPUT0"]["data"], list)
+            and ours.body["outputs"]["OUTPUT0"]["parameters"] == {"binary_data_size": 64}
+        ),
+    ),
+    Difference(
+        "The raw body of a picture model is a picture file or the picture's pixels",
+        "What is neither is refused as no picture.",
+        of("raw body too short", triton=400, ours=400),
+    ),
+    Difference(
+        "A body that is not in the encoding or of the length that its headers tell is refused as that",
+        "Triton takes what it cannot read for a raw body.",
+        of("header length x", "gzip that is none", "body ''", triton=400, ours=400),
+    ),
+    Difference(
+        "Data and shape are compared input by input, and the input is named",
+        "Triton counts the bytes of all inputs together, and names the input where they run out, or "
+        "the first of a hash map's.",
+        of("binary_data_size", "binary strings cut", "batches", "shape", triton=400, ours=400),
+    ),
+    Difference(
+        "A text about a tensor's bytes does not begin with `[request id: ...]`",
+        "The bytes are read before the rest of the request is.",
+        without_request_id,
+    ),
+    Difference(
+        "Texts of Triton's that say too little or are not well formed",
+        "Inputs are listed in the request's order; a missing bracket; an input that is no object.",
+        of("an input too many", "inputs of numbers", "parameters {'a'", triton=400, ours=400),
+    ),
+    Difference(
+        "A body that is no JSON object, and settings of unknown names, are refused",
+        "Triton ignores them, and a mistyped setting passes for one that was made.",
+        of("logging ", "trace ", "index []", "load with body []", triton=200, ours=400),
+    ),
+    Difference(
+        "A memory registration that is no JSON object is refused as that",
+        "Triton reports its first missing field.",
+        of("register []", triton=400, ours=400),
+    ),
+    Difference(
+        "Traces are OpenTelemetry's, and need no file",
+        "`trace_mode` is opentelemetry, where Triton's default writes files of its own.",
+        _trace_mode,
+    ),
+    Difference(
+        "`trace_level` TIMESTAMPS can be set without a trace file",
+        "The same: the environment says where OpenTelemetry's traces go.",
+        of("trace {'trace_level': ['TIMESTAMPS']}", triton=400, ours=200),
+    ),
+    Difference(
+        "Registering CUDA shared memory is 501",
+        "This server shares no memory of a GPU, and says so before it looks at the request.",
+        of("register cuda", triton=400, ours=501),
+    ),
+    Difference(
+        "An answer of less than 1 KiB is not compressed",
+        "It would not be sent in fewer packets.",
+        lambda _name, theirs, ours: (
+            "content-encoding" in theirs.headers
+            and "content-encoding" not in ours.headers
+            and len(str(ours.body)) < 1024
+        ),
+    ),
+    Difference(
+        "An empty body has no Content-Type",
+        "Triton calls it application/json, which it is not.",
+        lambda _name, theirs, ours: (
+            theirs.status == ours.status and theirs.body == ours.body == "" and not ours.headers
+        ),
+    ),
+    Difference(
+        "Errors are of Content-Type application/json",
+        "Triton sends some of its JSON as text/plain.",
+        lambda _name, theirs, ours: (
+            theirs.headers.get("content-type") == "text/plain"
+            and ours.headers.get("content-type") == "application/json"
+        ),
+    ),
+)
