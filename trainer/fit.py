@@ -42,7 +42,6 @@ from trainer.report import (
 )
 from trainer.run_record import (
     STARTED_FROM,
-    PublishedVersion,
     RunRecord,
     clear_run,
     continue_record,
@@ -139,8 +138,7 @@ def _run(
     task, wanted, processes = job.task, job.wanted, job.processes
     record = _open_run(settings, new, processes)
     if record.published is not None:
-        done = Published(record.published.model_dir, record.published.version)
-        return FitResult(done, None, was_published=True)
+        return FitResult(record.published, None, was_published=True)
     origin = Origin(
         task=task.name,
         base_model=wanted.model,
@@ -215,8 +213,7 @@ def _open_run(settings: FitSettings, new: RunRecord, processes: Processes) -> Ru
     wait_for_all()
     record = continue_record(run_dir, new)
     model_dir = (settings.model_repository / settings.name).resolve()
-    if record.published is not None and not record.published.lies_in(model_dir):
-        record = record.model_copy(update={"published": None})
+    record = record.model_copy(update={"published": record.published_in(model_dir)})
     wait_for_all()
     if processes.is_main:
         for folder in remove_incomplete(run_dir):
@@ -269,7 +266,7 @@ def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
         metrics.by_name,
         partial(_measured, job, settings.max_precision_loss),
     )
-    done = PublishedVersion(model_dir=published.model_dir.resolve(), version=published.version)
+    done = Published(published.model_dir.resolve(), published.version)
     write_record(job.run_dir, record.model_copy(update={"published": done}))
     return FitResult(published, metrics, was_published=False)
 

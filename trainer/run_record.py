@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from contract.repository import replace_text
+from contract.repository import Published, replace_text
 from trainer.checkpoints import checkpoint_folders
 from trainer.errors import CheckpointError, RunBusy, RunConflict
 from trainer.hyperparameters import Hyperparameters
@@ -25,24 +25,6 @@ LOCK_FILE: Final = ".lock"
 STARTED_FROM: Final = "started_from"
 
 _WITHOUT_INFLUENCE: Final = {"dataloader_num_workers"}
-
-
-class PublishedVersion(BaseModel):
-    """Which version a run has published."""
-
-    model_config = ConfigDict(frozen=True)
-
-    model_dir: Path
-    version: int
-
-    @property
-    def folder(self) -> Path:
-        """The version's folder."""
-        return self.model_dir / str(self.version)
-
-    def lies_in(self, model_dir: Path) -> bool:
-        """Whether it is there still, as a version of that model."""
-        return self.model_dir == model_dir and self.folder.is_dir()
 
 
 class RunRecord(BaseModel):
@@ -58,7 +40,14 @@ class RunRecord(BaseModel):
 
     identity: dict[str, str]
     batch_size: int = 0
-    published: PublishedVersion | None = None
+    published: Published | None = None
+
+    def published_in(self, model_dir: Path) -> Published | None:
+        """The published version, if it is there still and one of that model."""
+        version = self.published
+        if version is None or version.model_dir != model_dir or not version.version_dir.is_dir():
+            return None
+        return version
 
 
 @contextmanager
