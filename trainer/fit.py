@@ -98,12 +98,16 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     make_deterministic()
     set_seed(wanted.seed)
     model = task.build_model(wanted, dataset.labels)
-    _check_publishable(task, model, settings, wanted, dataset.labels)
+    check_writable(settings.model_repository / settings.name)
+    if settings.checkpoint_input is None:
+        _check_publishable(task, model, settings, wanted, dataset.labels)
     scan = _scan(task, dataset, settings, processes)
     record = new_record(settings, asked, wanted, scan.sha256, processes.count)
     if (start := starting_weights(settings.checkpoint_input, record)) is not None:
         wanted = wanted.model_copy(update={"model": str(start), "pretrained": False})
         model, record = task.build_model(wanted, dataset.labels), started_from(record, start)
+    if settings.checkpoint_input is not None:  # the scan alone tells whose weights they are
+        _check_publishable(task, model, settings, wanted, dataset.labels)
     with locked(run_dir) if processes.is_main else nullcontext():
         return _run(
             settings,
@@ -197,7 +201,6 @@ def _check_publishable(
     """Find out before the training, not after it, that the model could not be published."""
     config = describe_model(task, model, settings.name, labels, wanted.input_size)
     check_publishable(settings.model_repository, config, labels)
-    check_writable(settings.model_repository / settings.name)
 
 
 def _open_run(settings: FitSettings, new: RunRecord, processes: Processes) -> RunRecord:
