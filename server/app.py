@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from contract.hardware import available_cpus
 from server.decoder import Decoder
+from server.engine import Engine
 from server.errors import LoadError
 from server.log_settings import LogSettings
 from server.metrics import Metrics
@@ -40,7 +41,6 @@ from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
 from server.sources import find_source
 from server.trace_settings import Setting, TraceSettings
-from server.version import Engine
 from server.watcher import Watcher
 
 if TYPE_CHECKING:

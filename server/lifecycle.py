@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from contract.model_config import ModelConfig
 from contract.version_policy import choose_versions
+from server.engine import Engine
 from server.errors import LoadError, LoadFailed
 from server.loader import load_version
 from server.memory import give_back
@@ -21,7 +22,7 @@ from server.model import Loaded, ServedModel
 from server.plan import Actions, plan
 from server.sources import ModelFolder
 from server.stamps import ModelStamp, VersionStamp, stamp_model
-from server.version import Engine, Version
+from server.version import Version
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ from contract.errors import ContractError
 from contract.labels import read_labels
 from contract.model_config import ModelConfig
 from server.autocomplete import check_origin
+from server.engine import Engine
 from server.errors import LoadError
 from server.sources import ModelFolder
 from server.start import start
 from server.tasks import TASKS
-from server.version import Engine, Version
+from server.version import Version
 
 logger = logging.getLogger(__name__)
 

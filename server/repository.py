@@ -16,13 +16,13 @@ import kserve
 
 from contract.model_config import ModelConfig
 from server.decoder import Decoder
+from server.engine import Engine
 from server.errors import LoadError, LoadFailed, ModelNotFound, NotExplicit, NotPolled
 from server.index import IndexRow, index_rows
 from server.lifecycle import Lifecycle
 from server.model import ServedModel
 from server.overrides import parse_override, write_private_folder
 from server.sources import ModelFolder, Source
-from server.version import Engine
 
 logger = logging.getLogger(__name__)
 

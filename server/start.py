@@ -21,12 +21,12 @@ from contract.scheduling import read_scheduling
 from contract.sessions import Launch, detect_machine, open_session
 from server.autocomplete import complete
 from server.bound_run import BoundRun
+from server.engine import Engine
 from server.errors import LoadError
 from server.graph import read_graph
 from server.graph_run import graph_run
 from server.pinned import PinnedMemory
 from server.sources import ModelFolder
-from server.version import Engine
 from server.warm_up import Warmed, warm_up
 
 logger = logging.getLogger(__name__)

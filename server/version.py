@@ -8,9 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
@@ -23,12 +21,13 @@ from contract.scheduling import read_scheduling
 from server.batcher import Batcher
 from server.decoder import Decoder
 from server.durations import timed
+from server.engine import Engine
 from server.errors import AnswerTooLarge, NoVisionTask, RequestError, TooManyInstances
 from server.execution import Execution, Row, joined, rows_of
 from server.inference import Inference, Turn, part_rows
 from server.input_check import check_inputs
 from server.instances import PredictRequest
-from server.record import StageTrace, Tracer, recorded
+from server.record import StageTrace, recorded
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
@@ -41,32 +40,6 @@ _LARGE_ANSWER_BYTES = 2**20
 _BYTES_OF_JSON = 4  # what V2's JSON takes for a byte of an output, about
 
 AnswerT = TypeVar("AnswerT")
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """How versions are run on this machine.
-
-    Attributes:
-        provider: The provider that the user asked for, or auto.
-        precision: The arithmetic that the user asked for, or auto.
-        threads: Threads of the inferences that go on at once.
-        max_queue_size: Most pictures or batch rows waiting for a version.
-        max_instances: Most pictures of a request.
-        tracer: Decides which requests are traced; None if no request is.
-        strict_accelerators: Whether a version whose provider fails is not to be served.
-        engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
-            written to.
-    """
-
-    provider: str
-    precision: str
-    threads: int
-    max_queue_size: int
-    max_instances: int = 4096
-    tracer: Tracer | None = None
-    strict_accelerators: bool = False
-    engine_cache_dir: Path | None = None
 
 
 class Version:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from server.decoder import Decoder
+from server.engine import Engine
 from server.repository import Control, Repository
 from server.sources import find_source
 from server.tensors import InferRequest, tensor_from_json
-from server.version import Engine
 from tests.tiny_models import publish_colour_model
 
 ENGINE = Engine("cpu", "fp32", threads=1, max_queue_size=64)

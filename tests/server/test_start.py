@@ -14,10 +14,10 @@ from contract.choice import Machine
 from contract.model_config import read_model_config
 from contract.precision import Measurement, file_sha256
 from contract.sessions import Launch, detect_machine, open_session
+from server.engine import Engine
 from server.errors import LoadError
 from server.sources import ModelFolder
 from server.start import Started, start
-from server.version import Engine
 from tests.tiny_models import SIZE, colour_scores, publish_colour_model
 
 ENGINE = Engine("auto", "auto", threads=1, max_queue_size=8)

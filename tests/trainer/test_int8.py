@@ -9,9 +9,9 @@ import pytest
 
 from contract.model_config import read_model_config
 from contract.precision import read_guard
+from server.engine import Engine
 from server.sources import ModelFolder
 from server.start import start
-from server.version import Engine
 from tests.e2e.random_models import publish_detector, publish_segmenter
 from tests.picture_files import noise_png
 from tests.trainer.conftest import Trained, aperture_train, problems

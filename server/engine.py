@@ -1,0 +1,32 @@
+"""How versions are run on this machine: what the options say, for all models alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.record import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How versions are run on this machine.
+
+    Attributes:
+        provider: The provider that the user asked for, or auto.
+        precision: The arithmetic that the user asked for, or auto.
+        threads: Threads of the inferences that go on at once.
+        max_queue_size: Most pictures or batch rows waiting for a version.
+        max_instances: Most pictures of a request.
+        tracer: Decides which requests are traced; None if no request is.
+        strict_accelerators: Whether a version whose provider fails is not to be served.
+        engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
+            written to.
+    """
+
+    provider: str
+    precision: str
+    threads: int
+    max_queue_size: int
+    max_instances: int = 4096
+    tracer: Tracer | None = None
+    strict_accelerators: bool = False
+    engine_cache_dir: Path | None = None
