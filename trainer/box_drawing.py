@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from contract.pictures import decode_picture
-from trainer.datasets.coco import objects_of
+from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import Sample
 from trainer.tasks.task import Outputs
 

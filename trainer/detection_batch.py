@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from trainer.datasets.coco import objects_of
+from trainer.datasets.coco_objects import objects_of
 from trainer.detection_hyperparameters import BoxAugmentation
 from trainer.detector_export import masked_inputs
 from trainer.normalization import to_unit

@@ -14,7 +14,7 @@ from faster_coco_eval import (  # type: ignore[import-untyped]  # it ships no ty
 )
 from numpy.typing import NDArray
 
-from trainer.datasets.coco import Objects, objects_of
+from trainer.datasets.coco_objects import Objects, objects_of
 from trainer.datasets.dataset import Sample
 from trainer.tasks.task import Metrics, Outputs
 

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from tests.trainer.coco_folders import write_coco_folder
-from trainer.datasets.coco import Instance, objects_of, read_coco
+from trainer.datasets.coco import read_coco
+from trainer.datasets.coco_objects import Instance, objects_of
 from trainer.detection_batch import Example, cropped, eval_batch, example_of, flipped, train_batch
 from trainer.detection_hyperparameters import BoxAugmentation
 from trainer.pictures import Item, Pictures

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.trainer.coco_folders import write_annotations, write_coco_folder
 from tests.trainer.conftest import aperture_train, problems
-from trainer.datasets.coco import Instance, Objects, objects_of, read_coco, read_coco_split
+from trainer.datasets.coco import read_coco, read_coco_split
+from trainer.datasets.coco_objects import Instance, Objects, objects_of
 from trainer.detection_batch import example_of
 from trainer.errors import DatasetError
 from trainer.pictures import Pictures
@@ -144,7 +145,7 @@ def test_wrong_types_are_named(data: Path) -> None:
         content["images"][1]["file_name"] = ""
         content["images"][2]["width"] = 0
         content["categories"][0]["name"] = None
-        content["categories"][1]["id"] = "9"
+        content["categories"][1]["id"] = ["9"]
         content["annotations"][0] = "a box"
         content["annotations"][1]["image_id"] = 1.5
         content["annotations"][2]["bbox"] = {"x": 1}
@@ -153,12 +154,12 @@ def test_wrong_types_are_named(data: Path) -> None:
     path = spoil(data, "train", change)
     assert [line.removeprefix(f"{path}: ") for line in refusal(data)] == [
         "categories[0].name: Input should be a valid string, got None",
-        "categories[1].id: Input should be a valid integer, got '9'",
+        "categories[1].id: Input should be a whole number or text, got ['9']",
         "images[0].file_name: Input should be a valid string, got 7",
         "images[1].file_name: String should have at least 1 character, got ''",
         "images[2].width: Input should be greater than 0, got 0",
         "annotations[0]: Input should be an object, got 'a box'",
-        "annotations[1].image_id: Input should be a valid integer, got 1.5",
+        "annotations[1].image_id: Input should be a whole number or text, got 1.5",
         "annotations[2].bbox: Input should be a valid array, got {'x': 1}",
         "annotations[3].area: Input should be a valid number, unable to parse string as a number, "
         "got 'large'",
@@ -251,13 +252,13 @@ def test_faults_of_every_kind_are_listed_at_once(data: Path) -> None:
 
 def test_annotations_of_an_entry_without_a_readable_id_are_not_called_unknown(data: Path) -> None:
     def change(content: Content) -> None:
-        content["images"][0]["id"] = "0"
+        content["images"][0]["id"] = None
         del content["categories"][0]["id"]
 
     path = spoil(data, "train", change)
     assert refusal(data) == [
         f"{path}: categories[0].id: Field required",
-        f"{path}: images[0].id: Input should be a valid integer, got '0'",
+        f"{path}: images[0].id: Input should be a whole number or text, got None",
     ]
 
 
@@ -301,6 +302,36 @@ def test_whole_floats_are_ids_and_sizes(data: Path) -> None:
     assert read_coco(data) == before
 
 
+def test_ids_may_be_text(data: Path) -> None:
+    def change(content: Content) -> None:
+        for entry in (*content["images"], *content["categories"]):
+            entry["id"] = f"{entry['id']}"
+        for entry in content["annotations"]:
+            entry.update({name: f"{entry[name]}" for name in ("image_id", "category_id")})
+
+    before = read_coco(data)
+    for split in ("train", "validation"):
+        spoil(data, split, change)
+    assert read_coco(data) == before
+
+
+def test_labels_of_text_ids_are_numbers_by_value_then_words(data: Path) -> None:
+    ids = ["b", "10", "9", -2, "a", 25 * "9"]
+
+    def change(content: Content) -> None:
+        content["annotations"] = []
+        content["categories"] = [{"id": key, "name": f"id {key}"} for key in ids]
+
+    for split in ("train", "validation", "test"):
+        spoil(data, split, change)
+    assert read_coco(data).labels == ("id -2", "id 9", "id 10", f"id {25 * '9'}", "id a", "id b")
+
+
+def test_id_of_text_is_not_the_number_that_it_spells(data: Path) -> None:
+    path = spoil(data, "train", lambda content: content["annotations"][0].update(image_id="0"))
+    assert refusal(data) == [f"{path}: annotations[0]: there is no image of the image_id '0'"]
+
+
 def test_sizes_and_ids_that_are_no_whole_numbers_are_refused(data: Path) -> None:
     def change(content: Content) -> None:
         content["images"][0]["width"] = 64.5
@@ -312,14 +343,14 @@ def test_sizes_and_ids_that_are_no_whole_numbers_are_refused(data: Path) -> None
     assert [line.removeprefix(f"{path}: ") for line in refusal(data)] == [
         "images[0].width: Input should be a valid integer, got 64.5",
         "images[1].height: Input should be a valid integer, got '64.0'",
-        "images[2].id: Input should be a valid integer, got True",
+        "images[2].id: Input should be a whole number or text, got True",
         "images[3].height: Input should be a valid integer, got inf",
     ]
 
 
 def test_every_malformed_entry_is_listed_at_once(data: Path) -> None:
     def change(content: Content) -> None:
-        content["images"][0]["id"] = "zero"
+        content["images"][0]["id"] = 0.5
         content["annotations"][0]["bbox"] = [1, 2, 3]
         content["annotations"][1]["bbox"] = [1, 2, 3, "four"]
         content["annotations"][2]["bbox"] = [1, 2, 3, float("nan")]
@@ -329,7 +360,7 @@ def test_every_malformed_entry_is_listed_at_once(data: Path) -> None:
     path = spoil(data, "train", change)
     assert [line.removeprefix(f"{path}: ") for line in refusal(data)] == [
         "categories: Field required",
-        "images[0].id: Input should be a valid integer, got 'zero'",
+        "images[0].id: Input should be a whole number or text, got 0.5",
         "annotations[0].bbox: List should have at least 4 items after validation, not 3, "
         "got [1, 2, 3]",
         "annotations[1].bbox[3]: Input should be a valid number, unable to parse string as a "

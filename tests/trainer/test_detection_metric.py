@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO  # type: ignore[import-untyped]  # ships no types
 from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]  # ships no types
 
-from trainer.datasets.coco import Instance, Objects
+from trainer.datasets.coco_objects import Instance, Objects
 from trainer.datasets.dataset import Sample
 from trainer.detection_metric import CocoMetric
 from trainer.tasks.task import Outputs

@@ -11,7 +11,8 @@ from contract.errors import OptionsError
 from contract.options import build
 from tests.trainer.coco_folders import write_coco_folder
 from trainer.box_drawing import draw_boxes
-from trainer.datasets.coco import objects_of, read_coco
+from trainer.datasets.coco import read_coco
+from trainer.datasets.coco_objects import objects_of
 from trainer.detection_batch import train_batch
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES

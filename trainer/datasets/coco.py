@@ -1,7 +1,7 @@
 """COCO annotations on disk -> a Dataset: DIR/{train,validation,test}/_annotations.coco.json.
 
 The format of EasyMaker's object detection, and of Roboflow's exports. COCO's own rules hold: a
-bbox is x, y, width, height in pixels; category ids may have gaps; `iscrowd` marks a region that
+bbox is x, y, width, height in pixels; ids may have gaps, or be text; `iscrowd` marks a region that
 is neither trained on nor counted against a model; a missing `area` is the box's. The labels are
 the categories of train/ in the order of their ids, as the file names them: one without any
 annotation ("none", id 0, in Roboflow's exports) stays a label, which nothing ever trains.
@@ -15,87 +15,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from contract.errors import ConfigError
 from contract.labels import check_labels
-from contract.pictures import upright_size
-from trainer.datasets.coco_file import Annotation, CocoFile, Image, read_coco_file
-from trainer.datasets.dataset import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Dataset,
-    Problem,
-    Sample,
-    is_inside,
-    why_no_file,
-)
+from trainer.datasets.coco_file import Annotation, CocoFile, Key, read_coco_file
+from trainer.datasets.coco_objects import Objects, instance_of, objects_of, visible_part
+from trainer.datasets.coco_split import PictureFiles, Split, check_files
+from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import LISTED_PROBLEMS, DatasetError
 
 ANNOTATIONS_FILE: Final = "_annotations.coco.json"
 LAYOUT: Final = f"expected DIR/{{train,validation,test}}/{ANNOTATIONS_FILE}"
 
 RESERVED: Final = "score"  # beside the box in {label: box, "score": 0.9}
-
-BoxXyxyPx: TypeAlias = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One annotated object.
-
-    Attributes:
-        label: The class index.
-        box_xyxy_px: Left, top, right and bottom in pixels of the upright picture, inside it.
-        area_px: The area that COCO's sizes go by; of the box where the file has none.
-        crowd: Whether it is a region of many objects.
-    """
-
-    label: int
-    box_xyxy_px: BoxXyxyPx
-    area_px: float
-    crowd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """What a picture shows.
-
-    Attributes:
-        width: Width of the upright picture in pixels.
-        height: Height of the upright picture in pixels.
-        instances: Its objects in the file's order.
-    """
-
-    width: int
-    height: int
-    instances: tuple[Instance, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """A split's JSON file and where it lies."""
-
-    root: Path
-    path: Path
-    content: CocoFile
-
-    def file_of(self, image: Image) -> Path:
-        """Where a picture lies: file names are relative to the JSON's folder."""
-        return self.path.parent / image.file_name
-
-    def holds(self, image: Image) -> bool:
-        """Whether a picture's path stays in the dataset."""
-        return is_inside(self.root, self.file_of(image))
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """A split's pictures with their upright width and height, and the files that are none."""
-
-    sizes: tuple[tuple[Image, tuple[int, int]], ...]
-    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +50,7 @@ def read_coco(data: Path) -> Dataset:
     """
     paths = {split: find_annotations(data, split) for split in (TRAIN, VALIDATION, TEST)}
     splits = {
-        name: _Split(data, path, read_coco_file(path))
+        name: Split(data, path, read_coco_file(path))
         for name, path in paths.items()
         if path is not None
     }
@@ -137,7 +70,7 @@ def read_coco_split(data: Path, split: str, labels: Sequence[str]) -> Dataset:
     path = find_annotations(data, split)
     if path is None:
         raise DatasetError(_missing(data, split))
-    splits = {split: _Split(data, path, read_coco_file(path))}
+    splits = {split: Split(data, path, read_coco_file(path))}
     return _dataset(data, splits, tuple(labels), "the model", ())
 
 
@@ -145,12 +78,6 @@ def find_annotations(data: Path, split: str) -> Path | None:
     """The JSON file of a split, in its folder or in a folder of the same name inside."""
     candidates = (folder / ANNOTATIONS_FILE for folder in (data / split, data / split / split))
     return next((path for path in candidates if path.is_file()), None)
-
-
-def objects_of(sample: Sample) -> Objects:
-    """What a sample of this reader shows."""
-    assert isinstance(sample.target, Objects)  # noqa: S101 - what this reader puts there
-    return sample.target
 
 
 def _missing(data: Path, split: str) -> str:
@@ -161,7 +88,14 @@ def _labels_of(content: CocoFile) -> tuple[str, ...] | None:
     """The categories' names in the order of their ids; None where one is malformed."""
     if content.category_ids != frozenset(entry.id for entry in content.categories):
         return None
-    return tuple(entry.name for entry in sorted(content.categories, key=lambda entry: entry.id))
+    ordered = sorted(content.categories, key=lambda entry: _place(entry.id))
+    return tuple(entry.name for entry in ordered)
+
+
+def _place(key: Key) -> tuple[bool, int, str]:
+    """Where an id stands among others: numbers by value, also those in text, before other text."""
+    number = isinstance(key, int) or (key.isascii() and key.isdecimal() and len(key) < 20)
+    return not number, int(key) if number else 0, str(key)
 
 
 def _label_faults(path: Path, labels: Sequence[str]) -> list[str]:
@@ -175,7 +109,7 @@ def _label_faults(path: Path, labels: Sequence[str]) -> list[str]:
 
 def _dataset(
     data: Path,
-    splits: Mapping[str, _Split],
+    splits: Mapping[str, Split],
     labels: tuple[str, ...] | None,
     known_by: str,
     faults: Sequence[str],
@@ -191,7 +125,7 @@ def _dataset(
             )
         ),
     ]
-    files = {name: _check_files(split) for name, split in splits.items()}
+    files = {name: check_files(split) for name, split in splits.items()}
     problems = tuple(problem for one in files.values() for problem in one.problems)
     if every or labels is None:
         raise DatasetError(*every, *_limited([str(problem) for problem in problems]))
@@ -215,7 +149,7 @@ def _limited(lines: Sequence[str]) -> list[str]:
     return [*lines[:LISTED_PROBLEMS], *([f"and {rest} more"] if rest > 0 else [])]
 
 
-def _faults(split: _Split, labels: Sequence[str] | None, known_by: str) -> Iterator[str]:
+def _faults(split: Split, labels: Sequence[str] | None, known_by: str) -> Iterator[str]:
     """Everything in a file that cannot be meant; `labels` are None where they cannot be told."""
     content = split.content
     yield from content.faults
@@ -233,52 +167,25 @@ def _faults(split: _Split, labels: Sequence[str] | None, known_by: str) -> Itera
             yield f"category {RESERVED!r}: an answer has a key of that name; rename it"
     for image in content.images:
         if not split.holds(image):
-            yield f"image {image.id}: {image.file_name!r} leads out of the dataset's folder"
+            yield f"image {image.id!r}: {image.file_name!r} leads out of the dataset's folder"
     for index, entry in content.annotations.items():
         if content.image_ids is not None and entry.image_id not in content.image_ids:
-            yield f"annotations[{index}]: there is no image of the image_id {entry.image_id}"
+            yield f"annotations[{index}]: there is no image of the image_id {entry.image_id!r}"
         if content.category_ids is not None and entry.category_id not in content.category_ids:
             yield (
-                f"annotations[{index}]: there is no category of the category_id {entry.category_id}"
+                f"annotations[{index}]: there is no category of the category_id {entry.category_id!r}"
             )
 
 
-def _repeated(kind: str, counts: Mapping[int, int] | Mapping[str, int]) -> Iterator[str]:
+def _repeated(kind: str, counts: Mapping[Key, int]) -> Iterator[str]:
     for value, count in counts.items():
         if count > 1:
             yield f"{kind} {value!r} occurs {count} times"
 
 
-def _check_files(split: _Split) -> _Files:
-    """Open the pictures of a split that lie in the dataset, their headers alone."""
-    sizes, problems = [], []
-    for image in filter(split.holds, split.content.images):
-        path = split.file_of(image)
-        if reason := why_no_file(path):
-            problems.append(Problem(path, f"{reason}; {split.path.name} names it"))
-            continue
-        size = upright_size(path)
-        if size is not None and (reason := _other_size(image, size)):
-            problems.append(Problem(path, reason))
-        # Of a picture without a readable header the scan says what is wrong.
-        sizes.append((image, size or (image.width or 1, image.height or 1)))
-    return _Files(tuple(sizes), tuple(problems))
-
-
-def _other_size(image: Image, upright: tuple[int, int]) -> str:
-    """What is wrong with the declared width and height, or nothing."""
-    declared = image.width, image.height
-    if all(said in (None, actual) for said, actual in zip(declared, upright, strict=True)):
-        return ""
-    said = f"{image.width or '?'} x {image.height or '?'}"
-    return (
-        f"is of {upright[0]} x {upright[1]} pixels, as it stands upright, but the JSON says {said}"
-    )
-
-
-def _samples(split: _Split, files: _Files, labels: Sequence[str]) -> _Samples:
+def _samples(split: Split, files: PictureFiles, labels: Sequence[str]) -> _Samples:
     label_of = {entry.id: labels.index(entry.name) for entry in split.content.categories}
-    entries: dict[int, list[Annotation]] = {entry.id: [] for entry in split.content.images}
+    entries: dict[Key, list[Annotation]] = {entry.id: [] for entry in split.content.images}
     for entry in split.content.annotations.values():
         entries[entry.image_id].append(entry)
     samples = []
@@ -286,36 +193,16 @@ def _samples(split: _Split, files: _Files, labels: Sequence[str]) -> _Samples:
     for image, (width, height) in files.sizes:
         instances = []
         for entry in entries[image.id]:
-            box, cut = _box(entry, width, height)
+            box, cut = visible_part(entry, width, height)
             clipped += cut and box is not None
             dropped += box is None
             if box is not None:
-                instances.append(_instance(entry, box, label_of[entry.category_id]))
+                instances.append(instance_of(entry, box, label_of[entry.category_id]))
         samples.append(Sample(split.file_of(image), Objects(width, height, tuple(instances))))
     return _Samples(tuple(samples), clipped, dropped)
 
 
-def _box(entry: Annotation, width: int, height: int) -> tuple[BoxXyxyPx | None, bool]:
-    """The part of a box inside the picture, or None, and whether some of it was outside."""
-    left, top, box_width, box_height = entry.bbox
-    whole = left, top, left + box_width, top + box_height
-    inside = (
-        min(max(whole[0], 0.0), width),
-        min(max(whole[1], 0.0), height),
-        min(max(whole[2], 0.0), width),
-        min(max(whole[3], 0.0), height),
-    )
-    visible = inside[2] > inside[0] and inside[3] > inside[1]
-    return (inside if visible else None), inside != whole
-
-
-def _instance(entry: Annotation, box: BoxXyxyPx, label: int) -> Instance:
-    box_area = (box[2] - box[0]) * (box[3] - box[1])
-    area = box_area if entry.area is None or entry.area <= 0 else entry.area
-    return Instance(label, box, area, bool(entry.iscrowd))
-
-
-def _warnings(split: _Split, found: _Samples, labels: Sequence[str]) -> Iterator[str]:
+def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[str]:
     """What is odd about a split but usable; `labels` are those that it should show."""
     if found.dropped:
         yield f"{split.path}: {found.dropped} boxes without any area in their picture are dropped"

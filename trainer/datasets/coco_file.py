@@ -2,23 +2,41 @@
 
 An entry that is malformed hides no other: what is left of the file is read on, so that whoever
 mends it sees everything at once. Ids, widths and heights may be written as whole floats (1.0), as
-some exporters do; text in their place is refused.
+some exporters do. An id is a key and no more, so it may be text too, which is not the number that
+it spells; a width or height may not.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError, from_json
 
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _key(value: object) -> int | str:
+    key = _whole(value)
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise PydanticCustomError("id", "Input should be a whole number or text")
+    return key
+
+
+Key: TypeAlias = int | str
 Whole = Annotated[int, BeforeValidator(_whole)]
+Id = Annotated[Key, PlainValidator(_key)]
 Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 
 
@@ -31,14 +49,14 @@ class Entry(BaseModel):
 class Category(Entry):
     """A category; ids may have gaps."""
 
-    id: Whole
+    id: Id
     name: str
 
 
 class Image(Entry):
     """A picture, and its size in pixels if the file says it."""
 
-    id: Whole
+    id: Id
     file_name: str = Field(min_length=1)
     width: Annotated[Whole, Field(gt=0)] | None = None
     height: Annotated[Whole, Field(gt=0)] | None = None
@@ -47,8 +65,8 @@ class Image(Entry):
 class Annotation(Entry):
     """An object: its bbox is x, y, width and height in pixels."""
 
-    image_id: Whole
-    category_id: Whole
+    image_id: Id
+    category_id: Id
     bbox: Annotated[list[Number], Field(min_length=4, max_length=4)]
     area: Number | None = None
     iscrowd: Annotated[int, Field(strict=False, ge=0, le=1)] = 0
@@ -70,8 +88,8 @@ class CocoFile:
     categories: Sequence[Category] = ()
     images: Sequence[Image] = ()
     annotations: Mapping[int, Annotation] = field(default_factory=dict)
-    category_ids: frozenset[int] | None = None
-    image_ids: frozenset[int] | None = None
+    category_ids: frozenset[Key] | None = None
+    image_ids: frozenset[Key] | None = None
     faults: tuple[str, ...] = ()
 
 
@@ -82,7 +100,7 @@ class _Whole(Entry):
 
 
 _EntryT = TypeVar("_EntryT", bound=Entry)
-_ID: Final = TypeAdapter(Whole, config=ConfigDict(strict=True))
+_ID: Final[TypeAdapter[Key]] = TypeAdapter(Id, config=ConfigDict(strict=True))
 
 
 def read_coco_file(path: Path) -> CocoFile:
@@ -132,7 +150,7 @@ def _entries(
     }
 
 
-def _ids(entries: list[Any] | None) -> frozenset[int] | None:
+def _ids(entries: list[Any] | None) -> frozenset[Key] | None:
     """The ids of raw entries, or None where one has none that can be told."""
     if entries is None:
         return None

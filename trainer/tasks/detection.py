@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Fit, Picture
 from trainer.box_drawing import draw_boxes
-from trainer.datasets.coco import objects_of, read_coco, read_coco_split
+from trainer.datasets.coco import read_coco, read_coco_split
+from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.detection_align import align_detections
 from trainer.detection_batch import eval_batch, train_batch

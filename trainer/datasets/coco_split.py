@@ -1,0 +1,63 @@
+"""A split's COCO file -> the pictures that it names: their sizes, and the files that are none.
+
+Of the pictures only the headers are read.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.pictures import upright_size
+from trainer.datasets.coco_file import CocoFile, Image
+from trainer.datasets.dataset import Problem, is_inside, why_no_file
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split's JSON file and where it lies."""
+
+    root: Path
+    path: Path
+    content: CocoFile
+
+    def file_of(self, image: Image) -> Path:
+        """Where a picture lies: file names are relative to the JSON's folder."""
+        return self.path.parent / image.file_name
+
+    def holds(self, image: Image) -> bool:
+        """Whether a picture's path stays in the dataset."""
+        return is_inside(self.root, self.file_of(image))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFiles:
+    """A split's pictures with their upright width and height, and the files that are none."""
+
+    sizes: tuple[tuple[Image, tuple[int, int]], ...]
+    problems: tuple[Problem, ...]
+
+
+def check_files(split: Split) -> PictureFiles:
+    """Open the pictures of a split that lie in the dataset, their headers alone."""
+    sizes, problems = [], []
+    for image in filter(split.holds, split.content.images):
+        path = split.file_of(image)
+        if reason := why_no_file(path):
+            problems.append(Problem(path, f"{reason}; {split.path.name} names it"))
+            continue
+        size = upright_size(path)
+        if size is not None and (reason := _other_size(image, size)):
+            problems.append(Problem(path, reason))
+        # Of a picture without a readable header the scan says what is wrong.
+        sizes.append((image, size or (image.width or 1, image.height or 1)))
+    return PictureFiles(tuple(sizes), tuple(problems))
+
+
+def _other_size(image: Image, upright: tuple[int, int]) -> str:
+    """What is wrong with the declared width and height, or nothing."""
+    declared = image.width, image.height
+    if all(said in (None, actual) for said, actual in zip(declared, upright, strict=True)):
+        return ""
+    said = f"{image.width or '?'} x {image.height or '?'}"
+    return (
+        f"is of {upright[0]} x {upright[1]} pixels, as it stands upright, but the JSON says {said}"
+    )
