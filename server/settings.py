@@ -77,7 +77,8 @@ class ServerOptions(Options):
     max_queue_size: int = Field(
         4096,
         ge=1,
-        description="pictures that may wait for a model before requests are refused with 503",
+        description="pictures, or batch rows of a model without a vision task, that may wait for "
+        "a version before requests are refused with 503",
     )
     max_instances: int = Field(
         4096, ge=1, description="most pictures of a request to a model with a vision task"
