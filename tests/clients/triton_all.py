@@ -8,11 +8,9 @@ load LATE_MODEL; the variable MODEL_FILE names the graph of `pass`. Prints what 
 
 import asyncio
 import importlib
-import inspect
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -20,7 +18,8 @@ from typing import Any
 import numpy as np
 import tritonclient.utils.shared_memory as shm
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
+
+from tests.clients.triton_library import done, refused, stream_answers
 
 library, address, late_model, picture = sys.argv[1:]
 triton: Any = importlib.import_module(f"tritonclient.{library}")
@@ -28,20 +27,6 @@ over_grpc = library.startswith("grpc")
 AS_JSON = {"as_json": True} if over_grpc else {}
 GRAPH = Path(os.environ["MODEL_FILE"]).read_bytes()
 NUMBERS = np.array([[0.5, -2]], np.float32)
-
-
-async def done(value: Any) -> Any:
-    """The value of a call of either kind of library."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def refused(value: Any) -> list[str]:
-    """Status and text of the error that a call must end with."""
-    try:
-        await done(value() if callable(value) else value)
-    except InferenceServerException as err:
-        return [str(err.status()), str(err.message())]
-    raise AssertionError("no error")
 
 
 def tensor(name: str, array: NDArray[Any], datatype: str) -> Any:
@@ -165,21 +150,7 @@ async def stream(client: Any) -> dict[str, Any]:
         | {"inputs": numbers(np.full((1, 2), number, np.float32))}
         for number in range(20)
     ]
-    answers: list[Any] = []
-    if library == "grpc":
-        answered: Queue[Any] = Queue()
-        client.start_stream(lambda result, error: answered.put((result, error)))
-        for one in asked:
-            client.async_stream_infer(**one)
-        answers = [answered.get(timeout=30) for _ in asked]
-        client.stop_stream()
-    else:
-
-        async def requests() -> AsyncIterator[dict[str, Any]]:
-            for one in asked:
-                yield one
-
-        answers = [answer async for answer in client.stream_infer(requests())]
+    answers = await stream_answers(client, asked)
     return {
         "stream": [
             error.message() if error else float(result.as_numpy("y")[0, 0])

@@ -8,19 +8,17 @@ against tritonserver and against ours, and what it prints must be the same.
 
 import asyncio
 import importlib
-import inspect
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from queue import Queue
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tritonclient.utils.shared_memory as shm
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
 
+from tests.clients.triton_library import done, refused, stream_answers
 from tests.triton.models import DATATYPES
 
 library, address = sys.argv[1:]
@@ -28,20 +26,6 @@ triton: Any = importlib.import_module(f"tritonclient.{library}")
 over_grpc = library.startswith("grpc")
 AS_JSON = {"as_json": True} if over_grpc else {}
 NUMBERS = np.arange(32, dtype=np.int32).reshape(2, 16)
-
-
-async def done(value: Any) -> Any:
-    """The value of a call of either kind of library."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def refused(make: Callable[[], Any]) -> list[str]:
-    """Status and text of the error that a call must end with."""
-    try:
-        await done(make())
-    except InferenceServerException as err:
-        return [str(err.status()), str(err.message())]
-    raise AssertionError("no error")
 
 
 def tensor(name: str, array: NDArray[Any], datatype: str) -> Any:
@@ -117,20 +101,7 @@ async def stream(client: Any) -> dict[str, Any]:
         | {"inputs": simple(np.full((1, 16), number, np.int32))}
         for number in range(12)
     ]
-    if library == "grpc":
-        answered: Queue[Any] = Queue()
-        client.start_stream(lambda result, error: answered.put((result, error)))
-        for one in asked:
-            client.async_stream_infer(**one)
-        answers = [answered.get(timeout=30) for _ in asked]
-        client.stop_stream()
-    else:
-
-        async def requests() -> AsyncIterator[dict[str, Any]]:
-            for one in asked:
-                yield one
-
-        answers = [answer async for answer in client.stream_infer(requests())]
+    answers = await stream_answers(client, asked)
     found = [
         error.message() if error else str(result.as_numpy("OUTPUT0")[0, 0])
         for result, error in answers
