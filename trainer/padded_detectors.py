@@ -91,7 +91,8 @@ def padding_last(model: PreTrainedModel, pixel_mask: Tensor | None) -> Iterator[
 
     The padding is of one colour, so the anchors in it have equal scores to the last bit, and
     which of them were among the best would be left to the runtime. The order of those that are
-    left is that of their index. A training sees the anchors as transformers has them.
+    left is that of their index, which `ties_by_index` alone would give without labels, but not
+    with them. A training sees the anchors as transformers has them.
     """
     if model.training or pixel_mask is None:
         yield
