@@ -66,6 +66,11 @@ class Choice:
     warning: str = ""
     missing: str = ""
 
+    @property
+    def runs_on_cpu(self) -> bool:
+        """Whether its runs are on the CPU."""
+        return self.provider in ("cpu", "openvino")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

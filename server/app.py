@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from contract.demands import parse_resource
 from contract.hardware import available_cpus
 from server.decoder import Decoder
 from server.engine import Engine
@@ -36,6 +37,7 @@ from server.protocol.openapi import openapi_routes
 from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
 from server.protocol.v2 import V2
+from server.rate_limiter import RateLimiter
 from server.repository import Control, Repository
 from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
@@ -82,6 +84,7 @@ class Server(kserve.ModelServer):
                 self._tracing,
                 options.strict_accelerators,
                 options.engine_cache_dir,
+                limiter=limiter_of(options),
             ),
             self._decoder,
             Control(
@@ -230,3 +233,10 @@ def open_tracing(exporter: Exporter, settings: TraceSettings, server_name: str) 
     from server.tracing import Tracing  # noqa: PLC0415  # as the docstring says
 
     return Tracing(exporter, settings, server_name)
+
+
+def limiter_of(options: ServerOptions) -> RateLimiter | None:
+    """What limits which instances run at once; None without `--rate_limit execution_count`."""
+    if options.rate_limit == "off":
+        return None
+    return RateLimiter(dict(map(parse_resource, options.rate_limit_resource)))

@@ -3,44 +3,31 @@
 An idle instance takes what waits at once, unless somebody is expected to join it (expectation.py),
 and while it works the next batch gathers by itself. rule.py decides, the workers here do.
 
+Where instances share resources with those of other models (rate_limiter.py), a batch is formed only
+once its instance has them, so that it gathers meanwhile.
+
 The price: the rows of a request may be spread over several runs, even at once.
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 
 from contract.scheduling import DynamicBatching, TimeoutAction
-from server.durations import Interval
+from server.delivery import Answer, InOrder, deliver
 from server.errors import QueueTimeout, Unloaded
-from server.execution import Execution, Ran, Row, Rows, Run, run_pieces, run_whole
+from server.execution import Execution, Ran, Rows, Run, run_pieces, run_whole
 from server.expectation import Expectation
+from server.rate_limiter import Permit
 from server.rule import decide, make_rule
-from server.statistics import Stages, Statistics
+from server.statistics import Statistics
 from server.waiting_line import Piece, Request, WaitingLine, signature_of
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The outputs of a request.
-
-    Attributes:
-        parts: The outputs[n, ...] of its rows in their order, in one part or several.
-        stages: How long it took.
-        arrived_ns: When it was queued, by `time.perf_counter_ns`.
-        runs: When its runs ran the model.
-    """
-
-    parts: Sequence[Row]
-    stages: Stages
-    arrived_ns: int
-    runs: Sequence[Interval]
 
 
 class Batcher:
@@ -68,7 +55,7 @@ class Batcher:
         self._rule = make_rule(execution.batch_size, dynamic)
         self._line = WaitingLine(len(self._dynamic.policies), max_queue_size)
         self._statistics = statistics
-        self._last_turn: asyncio.Future[None] | None = None
+        self._order = InOrder()
         self._wake = asyncio.Event()
         delay_s = self._dynamic.max_queue_delay_us / 1e6 if self._rule.may_wait else 0.0
         self._expectation = Expectation(delay_s, self._wake.set)
@@ -82,15 +69,21 @@ class Batcher:
 
     def start(self) -> None:
         """Start the instances on the running event loop."""
+        execution = self._execution
         self._workers = [
-            asyncio.create_task(self._work(run), name="batcher") for run in self._execution.runs
+            asyncio.create_task(self._work(run, permit), name="batcher")
+            for run, permit in itertools.zip_longest(execution.runs, execution.permits)
         ]
 
     async def stop(self) -> None:
         """Stop after the runs under way; whoever still waits, or comes later, gets Unloaded."""
         self._stopping = True
         self._wake.set()
+        for permit in self._execution.permits:
+            permit.recheck()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        for permit in self._execution.permits:
+            permit.leave()
         for request in list(self._line):
             self._fail(request, Unloaded())
         self._execution = Execution((), self._execution.batch_size)
@@ -122,7 +115,7 @@ class Batcher:
         request = self._enqueue(inputs, rows, priority, timeout_us)
         try:
             if self._dynamic.preserve_ordering:
-                await self._wait_in_turn(request)
+                await self._order.wait(request)
             else:
                 await request.answer
         finally:
@@ -149,38 +142,31 @@ class Batcher:
         self._wake.set()
         return request
 
-    async def _wait_in_turn(self, request: Request) -> None:
-        """Wait for a request's outputs, and for the end of all that came before it."""
-        earlier = self._last_turn
-        turn = self._last_turn = asyncio.get_running_loop().create_future()
-        try:
-            await request.answer
-            if earlier is not None:
-                await asyncio.wait({earlier})
-        finally:
-            if earlier is None or earlier.done():
-                turn.set_result(None)
-            else:
-                earlier.add_done_callback(lambda _: turn.set_result(None))
-
-    async def _work(self, run: Run) -> None:
+    async def _work(self, run: Run, permit: Permit | None) -> None:
         pieces: list[Piece] = []
         try:
             while not self._stopping:
-                rows = decide(self._line, self._rule, expected=self._expectation.anybody())
-                if rows:
-                    pieces = self._take(rows)
-                    await self._serve(run, pieces)
-                    pieces = []
+                if not self._rows_now():
+                    self._expectation.limit_wait(next(iter(self._line), None))
+                    self._wake.clear()
+                    await self._wake.wait()
                     continue
-                self._expectation.limit_wait(next(iter(self._line), None))
-                self._wake.clear()
-                await self._wake.wait()
+                async with permit.held(self._has_work) if permit else nullcontext(True) as may_run:
+                    if may_run:
+                        pieces = self._take(self._rows_now())
+                        await self._serve(run, pieces)
+                        pieces = []
         except Exception as err:
             logger.exception("a batcher ended; its model is not ready any more")
             for request in [*(piece.request for piece in pieces), *self._line]:
                 self._fail(request, err)
             raise
+
+    def _rows_now(self) -> int:
+        return decide(self._line, self._rule, expected=self._expectation.anybody())
+
+    def _has_work(self) -> bool:
+        return not self._stopping and self._rows_now() > 0
 
     def _take(self, rows: int) -> list[Piece]:
         pieces = self._line.take(rows)
@@ -203,7 +189,7 @@ class Batcher:
                 if not piece.request.answer.done():
                     await self._serve(run, [piece])
         else:
-            self._deliver(pieces, ran)
+            deliver(pieces, ran, self._statistics)
 
     async def _run(self, run: Run, pieces: Sequence[Piece]) -> Ran:
         loop = asyncio.get_running_loop()
@@ -211,21 +197,6 @@ class Batcher:
         return await loop.run_in_executor(
             self._executor, job, run, [piece.inputs for piece in pieces]
         )
-
-    def _deliver(self, pieces: Sequence[Piece], ran: Ran) -> None:
-        self._statistics.ran(sum(piece.stop - piece.start for piece in pieces), ran.stages)
-        run_ns = ran.stages.compute_input_ns + ran.stages.compute_infer_ns
-        interval = Interval(ran.start_ns, ran.start_ns + run_ns)
-        for piece, outputs in zip(pieces, ran.outputs, strict=True):
-            request = piece.request
-            if piece.start == 0:
-                request.stages.queue_ns = ran.start_ns - request.arrived_ns
-            request.stages.add_run(ran.stages)
-            request.runs.append(interval)
-            request.parts[piece.start] = outputs
-            request.left -= piece.stop - piece.start
-            if not request.left and not request.answer.done():
-                request.answer.set_result(None)
 
     def _time_out(self, request: Request, action: TimeoutAction) -> None:
         if action == "DELAY":

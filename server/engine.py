@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.rate_limiter import RateLimiter
 from server.record import Tracer
 
 
@@ -20,6 +21,7 @@ class Engine:
         strict_accelerators: Whether a version whose provider fails is not to be served.
         engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
             written to.
+        limiter: Says which instances of all models may run at once; None: all may.
     """
 
     provider: str
@@ -30,3 +32,4 @@ class Engine:
     tracer: Tracer | None = None
     strict_accelerators: bool = False
     engine_cache_dir: Path | None = None
+    limiter: RateLimiter | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server.rate_limiter import Permit
 from server.statistics import Stages
 
 Row = Mapping[str, NDArray[Any]]
@@ -33,11 +34,13 @@ class Execution:
         batch_size: Rows of the largest run; larger requests are split. 0: the model has no batch
             axis, so a request is one run of its tensors as they are.
         output_bytes: What a row of each output takes, where that is known.
+        permits: What each run holds while it runs; empty if nothing limits them.
     """
 
     runs: tuple[Run, ...]
     batch_size: int
     output_bytes: Mapping[str, int] = field(default_factory=dict)
+    permits: Sequence[Permit] = ()
 
 
 @dataclass(frozen=True, slots=True)

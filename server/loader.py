@@ -4,6 +4,7 @@
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from contract.errors import ContractError
@@ -12,8 +13,9 @@ from contract.model_config import ModelConfig
 from server.autocomplete import check_origin
 from server.engine import Engine
 from server.errors import LoadError
+from server.execution import Execution
 from server.sources import ModelFolder
-from server.start import start
+from server.start import Started, start
 from server.tasks import TASKS
 from server.version import Version
 
@@ -38,12 +40,26 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
     started = start(folder, number, config, engine)
     choice, config = started.choice, started.config
     labels = _read_labels(folder.path, config)
-    version = Version(number, config, labels, started.warmed.execution, engine)
+    version = Version(number, config, labels, _limited(started, engine), engine)
     logger.info(
         "loaded model=%s version=%d provider=%s precision=%s reason=%s",
         *(config.name, number, choice.provider, choice.precision, choice.reason),
     )
+    if version.statistics.cached and engine.response_cache is None:
+        logger.warning(
+            "model=%s version=%d asks for the response cache, which the server was not given; "
+            "start it with --cache_config local,size=BYTES",
+            *(config.name, number),
+        )
     return version
+
+
+def _limited(started: Started, engine: Engine) -> Execution:
+    """Its runs, each with its permit if any of them shares resources with others."""
+    execution = started.warmed.execution
+    if engine.limiter is None or not any(demand.needs for demand in started.demands):
+        return execution
+    return replace(execution, permits=engine.limiter.join(started.demands))
 
 
 def _check_picture_model(model_dir: Path, config: ModelConfig) -> None:

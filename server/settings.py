@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from contract.demands import parse_resource
 from contract.options import Options
 from contract.pictures import DEFAULT_MAX_PIXELS
 
@@ -83,6 +84,16 @@ class ServerOptions(Options):
     max_instances: int = Field(
         4096, ge=1, description="most pictures of a request to a model with a vision task"
     )
+    rate_limit: Literal["off", "execution_count"] = Field(
+        "off",
+        description="execution_count heeds each rate_limiter of config.pbtxt: its resources, and "
+        "its priority by executions; off ignores them",
+    )
+    rate_limit_resource: tuple[str, ...] = Field(
+        (),
+        description="NAME:COUNT or NAME:COUNT:DEVICE, copies of a resource that instances share; "
+        "may be given again, and then names all there are; the variable takes a list with commas",
+    )
     max_pixels: int = Field(
         DEFAULT_MAX_PIXELS, ge=1, description="largest picture, in pixels, that is decoded"
     )
@@ -148,10 +159,17 @@ class ServerOptions(Options):
             ports["--metrics_port"] = self.metrics_port
         return ports
 
-    @field_validator("load_model", mode="before")
+    @field_validator("load_model", "rate_limit_resource", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("rate_limit_resource")
+    @classmethod
+    def _resources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_resource(text)
+        return value
 
     @model_validator(mode="after")
     def _start_of_explicit_mode(self) -> "ServerOptions":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contract.accelerators import read_accelerators
 from contract.choice import Asked, Choice, Model
+from contract.demands import Demand, place_demands
 from contract.engines import with_engine
 from contract.errors import ContractError
 from contract.model_config import ModelConfig
@@ -40,11 +41,13 @@ class Started:
         choice: What it runs with.
         config: Its configuration, complete, with what there is to say of its execution.
         warmed: Its runs.
+        demands: What each of its runs takes of the server's resources.
     """
 
     choice: Choice
     config: ModelConfig
     warmed: Warmed
+    demands: tuple[Demand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,23 @@ class _Source:
     number: int
     config: ModelConfig
     placement: Placement
+    gpu_count: int
     engine: Engine
 
     @property
     def path(self) -> Path:
         """The version's model file."""
         return self.folder.model_file(self.number, self.config)
+
+    def devices(self, choice: Choice) -> tuple[int, ...]:
+        """The device of each instance; the CPU is 0."""
+        on_cpu = (0,) * self.placement.instances
+        return on_cpu if choice.runs_on_cpu else self.placement.gpus or (0,)
+
+    def demands(self, choice: Choice) -> tuple[Demand, ...]:
+        """What each instance takes of the server's resources."""
+        gpus = 0 if choice.runs_on_cpu or not self.placement.on_gpu else self.gpu_count
+        return place_demands(self.config, self.devices(choice), gpus)
 
 
 def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine) -> Started:
@@ -78,9 +92,12 @@ def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine)
         chosen = choices(machine, model, Asked(engine.provider, engine.precision))
     except (ContractError, OSError) as err:
         raise LoadError(str(err)) from err
+    source = _Source(folder, number, config, placement, machine.gpus, engine)
+    if engine.limiter is not None:  # before the warm-up, which takes seconds
+        engine.limiter.check(source.demands(chosen[0]))
     if engine.strict_accelerators and chosen[0].missing:
         raise LoadError(f"{chosen[0].missing} (--strict_accelerators)")
-    return _first_that_runs(_Source(folder, number, config, placement, engine), chosen)
+    return _first_that_runs(source, chosen)
 
 
 def _first_that_runs(source: _Source, chosen: Sequence[Choice]) -> Started:
@@ -103,8 +120,7 @@ def _first_that_runs(source: _Source, chosen: Sequence[Choice]) -> Started:
 
 def _start(source: _Source, choice: Choice) -> Started:
     config, engine, folder = source.config, source.engine, source.folder
-    on_cpu = choice.provider in ("cpu", "openvino")
-    devices = (0,) * source.placement.instances if on_cpu else source.placement.gpus or (0,)
+    devices = source.devices(choice)
     threads = max(1, engine.threads // len(devices))
     version_dir = folder.version_dir(source.number)
     try:
@@ -119,13 +135,14 @@ def _start(source: _Source, choice: Choice) -> Started:
         scheduling = read_scheduling(config)
         sessions = [session, *(open_session(launch) for launch in launches[1:])]
         runs = [
-            graph_run(one, config, None if on_cpu else BoundRun(PinnedMemory(device)))
+            graph_run(one, config, None if choice.runs_on_cpu else BoundRun(PinnedMemory(device)))
             for one, device in zip(sessions, devices, strict=True)
         ]
     except ContractError as err:
         raise LoadError(str(err)) from err
     warmed = warm_up(runs, config, scheduling, folder.path)
-    return Started(choice, config.with_parameters(_parameters(choice, warmed)), warmed)
+    shown = config.with_parameters(_parameters(choice, warmed))
+    return Started(choice, shown, warmed, source.demands(choice))
 
 
 def _parameters(choice: Choice, warmed: Warmed) -> dict[str, str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from contract.scheduling import DynamicBatching, QueuePolicy
-from server.batcher import Answer, Batcher
+from server.batcher import Batcher
+from server.delivery import Answer
 from server.errors import QueueFull, QueueTimeout, Unloaded
 from server.execution import Execution, Row, Run, joined
 from server.statistics import Statistics
