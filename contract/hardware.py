@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Final
 
+from contract.cgroup import cpu_limit
+
 CPUINFO: Final = Path("/proc/cpuinfo")
-CGROUP_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def read_cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
@@ -20,18 +21,11 @@ def read_cpu_flags(cpuinfo: Path = CPUINFO) -> frozenset[str]:
     return frozenset(flags.partition(":")[2].split())
 
 
-def available_cpus(cpu_max: Path = CGROUP_CPU_MAX) -> int:
-    """CPUs that this process may use: its affinity, cut by the container's CPU limit.
-
-    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
-    """
+def available_cpus() -> int:
+    """CPUs that this process may use: its affinity, cut by the container's CPU limit."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpus = affinity or 1
-    try:
-        quota, period = cpu_max.read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return cpus
-    return cpus if quota == "max" else max(1, min(cpus, math.ceil(int(quota) / int(period))))
+    cpus, limit = affinity or 1, cpu_limit()
+    return cpus if limit is None else max(1, min(cpus, math.ceil(limit)))
 
 
 def cuda_device_count() -> int:

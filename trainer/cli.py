@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
+from contract.cgroup import cpu_limit
 from contract.errors import ContractError, OptionsError
+from contract.hardware import available_cpus
 from contract.options import (
     OptionRow,
     Options,
@@ -48,6 +50,8 @@ _SettingsT = TypeVar("_SettingsT", bound=Options)
 
 def main() -> None:
     """Entry point of `aperture-train`."""
+    if cpu_limit() is not None:  # torch counts the node's cores; torchrun and users may say more
+        os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     sys.exit(run(sys.argv[1:], os.environ))
 
 

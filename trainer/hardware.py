@@ -5,12 +5,12 @@ bf16 with channels_last is 3.5 times as fast as fp32 on a CPU with AMX (ResNet-5
 Weights, optimizer state and everything that is exported stay fp32.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import torch
 
+from contract.hardware import available_cpus
 from trainer.errors import HardwareError
 from trainer.hyperparameters import Hyperparameters, Precision
 
@@ -56,7 +56,7 @@ def choose_hardware(wanted: Hyperparameters) -> Hardware:
     )
     workers = wanted.dataloader_num_workers
     if workers is None:
-        workers = 0 if device == "cpu" else min(_MAX_WORKERS, os.cpu_count() or 1)
+        workers = 0 if device == "cpu" else min(_MAX_WORKERS, available_cpus())
     return Hardware(device, precision, channels_last, workers)
 
 

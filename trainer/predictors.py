@@ -195,6 +195,6 @@ def prepare_inputs(
 
 def _decode(task: Task, files: Sequence[bytes], height: int, width: int) -> list[Picture]:
     """The pictures at the given size, each in a thread of its own."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         decode = partial(decode_picture, height=height, width=width, fit=task.fit)
         return list(pool.map(decode, files))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from contract.hardware import available_cpus
 from contract.pictures import check_picture
 from trainer.datasets.dataset import Dataset, Problem
 from trainer.processes import Processes
@@ -59,7 +60,7 @@ def scan_pictures(dataset: Dataset, processes: Processes) -> Scan:
 
 def _read_all(paths: Sequence[Path], *, show: bool) -> list[_Finding]:
     with (
-        ThreadPoolExecutor() as pool,
+        ThreadPoolExecutor(available_cpus()) as pool,
         tqdm(total=len(paths), desc="reading pictures", disable=not show) as bar,
     ):
         findings = []

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from contract.hardware import available_cpus
 from contract.labels import check_labels
 from contract.model_config import Json
 from trainer.datasets.dataset import (
@@ -237,7 +238,7 @@ def _bad_masks(splits: Mapping[str, Sequence[Sample]], labels: Sequence[str]) ->
         for sample in samples
         if isinstance(sample.target, MaskFile)
     }
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         reasons = pool.map(partial(check_mask, labels=labels), masks.values(), masks)
         for mask, reason in zip(masks, reasons, strict=True):
             if reason is not None:
