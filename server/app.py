@@ -39,6 +39,7 @@ from server.protocol.v1 import V1
 from server.protocol.v2 import V2
 from server.rate_limiter import RateLimiter
 from server.repository import Control, Repository
+from server.response_cache import ResponseCache
 from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
 from server.sources import find_source
@@ -73,6 +74,7 @@ class Server(kserve.ModelServer):
         traces = TraceSettings(Setting(level=("TIMESTAMPS",), rate=1) if exporter else None)
         self._tracing = open_tracing(exporter, traces, options.server_name) if exporter else None
         self._decoder = Decoder(threads, options.max_pixels)
+        cache = ResponseCache(options.cache_bytes) if options.cache_bytes else None
         self._repository = Repository(
             find_source(options.model_repository, options.model_dir, options.model_name),
             Engine(
@@ -84,6 +86,7 @@ class Server(kserve.ModelServer):
                 self._tracing,
                 options.strict_accelerators,
                 options.engine_cache_dir,
+                response_cache=cache,
                 limiter=limiter_of(options),
             ),
             self._decoder,
@@ -106,7 +109,8 @@ class Server(kserve.ModelServer):
         self._surfaces = v2_surfaces(v2)
         interceptors = [self._tracing.interceptor()] if self._tracing else []
         self._grpc = GrpcServer(v2, self._surfaces, options, interceptors)
-        self._metrics = MetricsPage(Metrics(self._repository)) if options.allow_metrics else None
+        metrics = Metrics(self._repository, cache)
+        self._metrics = MetricsPage(metrics) if options.allow_metrics else None
         self._metrics_server = (
             MetricsServer(self._metrics, options.metrics_port)
             if self._metrics and options.metrics_port

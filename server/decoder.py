@@ -71,16 +71,21 @@ class Decoder:
                 job.cancel()
 
     def _decode_one(self, index: int, source: Source, size: tuple[int, int], fit: Fit) -> Picture:
-        data = source if isinstance(source, bytes) else _from_base64(index, source.text)
         try:
-            return decode_picture(data, *size, self._max_pixels, fit)
+            return decode_picture(file_of(index, source), *size, self._max_pixels, fit)
         except PictureError as err:
             raise BadPicture(index, err) from err
 
 
-def _from_base64(index: int, text: str) -> bytes:
-    """Decode base64 that may be broken into lines, as base64.encodebytes writes it."""
+def file_of(index: int, source: Source) -> bytes:
+    """The picture file of index `index`; base64 may be in lines, as base64.encodebytes writes it.
+
+    Raises:
+        BadPicture: It is not base64.
+    """
+    if isinstance(source, bytes):
+        return source
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode("".join(source.text.split()), validate=True)
     except (binascii.Error, ValueError) as err:
         raise BadPicture(index, f"data is not base64: {err}") from err

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from server.rate_limiter import RateLimiter
 from server.record import Tracer
+from server.response_cache import ResponseCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Engine:
         strict_accelerators: Whether a version whose provider fails is not to be served.
         engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
             written to.
+        response_cache: Keeps answers of the models that ask for it; None keeps none.
         limiter: Says which instances of all models may run at once; None: all may.
     """
 
@@ -32,4 +34,5 @@ class Engine:
     tracer: Tracer | None = None
     strict_accelerators: bool = False
     engine_cache_dir: Path | None = None
+    response_cache: ResponseCache | None = None
     limiter: RateLimiter | None = None

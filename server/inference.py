@@ -4,8 +4,9 @@ A long request is decoded and run in parts, so that it takes the memory of one p
 queue room for others.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,8 @@ from server.durations import timed
 from server.errors import BadPicture
 from server.execution import Execution, Row, Rows, rows_of
 from server.record import Record
+from server.request_digest import Files, Inputs, Tensors
+from server.response_cache import Part, VersionCache
 from server.tasks.task import Task
 from server.tensors import BYTES, InferRequest, Tensor
 
@@ -47,13 +50,22 @@ class Inference:
         task: Its task; None if it answers tensors alone.
         batcher: Its queue.
         part: Rows of a long request that are decoded and run together.
+        cache: What it answered before; None if nothing is kept.
     """
 
-    def __init__(self, config: ModelConfig, task: Task | None, batcher: Batcher, part: int) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        task: Task | None,
+        batcher: Batcher,
+        part: int,
+        cache: VersionCache | None = None,
+    ) -> None:
         self._config = config
         self._task = task
         self._batcher = batcher
         self._part = part
+        self._cache = cache
 
     def row_count(self, request: InferRequest) -> int:
         """The pictures, or batch rows, of a V2 request whose inputs were checked."""
@@ -84,29 +96,49 @@ class Inference:
             stop = min(rows, start + self._part)
             whole = stop - start == rows
             piece = inputs if whole else {name: inputs[name][start:stop] for name in inputs}
-            for part in await self._submit(piece, stop - start, turn, record):
-                yield part
+            run = partial(self._run_tensors, piece, stop - start, turn, record)
+            for outputs in (await self._recall(Tensors(piece), run, record)).outputs:
+                yield outputs
 
     async def of_pictures(
         self, decoder: Decoder, sources: Sequence[Source], turn: Turn, record: Record
-    ) -> AsyncIterator[tuple[Sequence[Row], list[Picture]]]:
+    ) -> AsyncIterator[tuple[Sequence[Row], Sequence[Picture]]]:
         """The outputs for some pictures, in one part or several, beside the pictures' sizes.
 
         Raises:
             BadPicture: Names the first picture that cannot be used.
         """
+        for start in range(0, len(sources), self._part):
+            some = sources[start : start + self._part]
+            run = partial(self._run_pictures, decoder, some, start, turn, record)
+            part = await self._recall(Files(some), run, record)
+            yield part.outputs, part.pictures
+
+    async def _recall(
+        self, inputs: Inputs, run: Callable[[], Awaitable[Part]], record: Record
+    ) -> Part:
+        """What the cache has of equal inputs, or else what comes of `run`."""
+        if self._cache is None:
+            return await run()
+        return await self._cache.recall(inputs, run, record)
+
+    async def _run_pictures(
+        self, decoder: Decoder, sources: Sequence[Source], start: int, turn: Turn, record: Record
+    ) -> Part:
+        """Decode and run pictures, the first of which has the index `start` in its request."""
         task = self._task
         assert task is not None  # noqa: S101  # the version looked
         height, width, _ = self._config.inputs[0].dims
-        for start in range(0, len(sources), self._part):
-            some = sources[start : start + self._part]
-            with self._batcher.coming(), timed() as taken:
-                pictures = await decoder.decode(some, (height, width), task.fit, start)
-            record.decoded(taken)
-            rows = [task.prepare(picture) for picture in pictures]
-            inputs = {name: [row[name] for row in rows] for name in rows[0]}
-            parts = await self._submit(inputs, len(rows), turn, record)
-            yield parts, [without_pixels(picture) for picture in pictures]
+        with self._batcher.coming(), timed() as taken:
+            pictures = await decoder.decode(sources, (height, width), task.fit, start)
+        record.decoded(taken)
+        rows = [task.prepare(picture) for picture in pictures]
+        inputs = {name: [row[name] for row in rows] for name in rows[0]}
+        outputs = await self._submit(inputs, len(rows), turn, record)
+        return Part(outputs, [without_pixels(picture) for picture in pictures])
+
+    async def _run_tensors(self, inputs: Row, rows: int, turn: Turn, record: Record) -> Part:
+        return Part(await self._submit(inputs, rows, turn, record))
 
     async def _submit(
         self, inputs: Mapping[str, Rows], rows: int, turn: Turn, record: Record

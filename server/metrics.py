@@ -13,11 +13,13 @@ from typing import Final
 import psutil
 from prometheus_client import REGISTRY, generate_latest
 
+from server.cache_metrics import cache_families
 from server.durations import BUCKETS_S, Histogram
 from server.exposition import Family, Sample, buckets, write
 from server.gpu_metrics import GpuMetrics
 from server.repository import Repository
-from server.statistics import FAILURE_REASONS, Statistics
+from server.response_cache import ResponseCache
+from server.statistics import FAILURE_REASONS, Statistics, Versions
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -78,20 +80,18 @@ _STAGES: Final[Sequence[tuple[str, Callable[[Statistics], Histogram]]]] = (
     ("respond", lambda one: one.compute_output),
 )
 
-Labels = dict[str, str]
-Versions = Sequence[tuple[Labels, Statistics]]
-"""The labels `model` and `version` of each loaded version, beside its statistics."""
-
 
 class Metrics:
     """The metrics of the whole server.
 
     Args:
         repository: The models.
+        cache: The response cache; None if there is none.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, cache: ResponseCache | None) -> None:
         self._repository = repository
+        self._cache = cache
         self._cpu = CpuMetrics()
         self._gpu = GpuMetrics()
 
@@ -102,7 +102,8 @@ class Metrics:
             for model in self._repository.served()
             for number, version in sorted(model.versions.items())
         ]
-        families = [*inference_families(versions), *self._cpu.families(), *self._gpu.families()]
+        families = [*inference_families(versions), *cache_families(versions, self._cache)]
+        families += [*self._cpu.families(), *self._gpu.families()]
         return write(families) + generate_latest(REGISTRY).decode()
 
 

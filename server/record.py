@@ -29,17 +29,34 @@ class Tracer(Protocol):
 
 
 @dataclass(slots=True)
+class CacheUse:
+    """What the response cache had of a request.
+
+    Attributes:
+        hits: Its parts that were found there.
+        misses: Its parts that were not.
+        ns: Nanoseconds of looking up, and of keeping what was missed.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    ns: int = 0
+
+
+@dataclass(slots=True)
 class Record:
     """What is noted of a request while it is answered.
 
     Attributes:
         rows: Its pictures, or batch rows.
         stages: How long it took so far.
+        cache: What the response cache had of it.
         trace: Where its stages are noted; None if it is not traced.
     """
 
     rows: int = 0
     stages: Stages = field(default_factory=Stages)
+    cache: CacheUse = field(default_factory=CacheUse)
     trace: StageTrace | None = None
 
     def decoded(self, taken: Interval) -> None:
@@ -58,6 +75,22 @@ class Record:
             for run in runs:
                 self.trace.add("infer", run)
 
+    def looked_up(self, taken: Interval, *, hit: bool) -> None:
+        """Note that a part was looked up in the response cache, and whether it was there."""
+        self.cache.ns += taken.ns
+        if hit:
+            self.cache.hits += 1
+        else:
+            self.cache.misses += 1
+        if self.trace is not None:
+            self.trace.add("cache_lookup", taken)
+
+    def kept(self, taken: Interval) -> None:
+        """Note that what was missed there is kept."""
+        self.cache.ns += taken.ns
+        if self.trace is not None:
+            self.trace.add("cache_insert", taken)
+
     def responded(self, taken: Interval) -> None:
         """Note how long the answer was made."""
         self.stages.compute_output_ns += taken.ns
@@ -75,7 +108,13 @@ def recorded(statistics: Statistics, trace: StageTrace | None = None) -> Iterato
     except BaseException as err:
         statistics.failed(_failure_reason(err), time.perf_counter_ns() - start)
         raise
-    statistics.succeeded(record.rows, time.perf_counter_ns() - start, record.stages)
+    request_ns, cache = time.perf_counter_ns() - start, record.cache
+    if cache.hits and not cache.misses:
+        statistics.recalled(request_ns, cache.ns)
+        return
+    if cache.misses:
+        statistics.cache_miss.add(cache.ns)
+    statistics.succeeded(record.rows, request_ns, record.stages)
 
 
 def _failure_reason(err: BaseException) -> FailureReason:

@@ -12,6 +12,9 @@ from contract.pictures import DEFAULT_MAX_PIXELS
 
 ENVIRONMENT_PREFIX: Final = "APERTURE_"
 
+_CACHE: Final = "local,size="
+_DIGITS: Final = 18
+
 
 class ServerOptions(Options):
     """What `aperture-serve` can be told."""
@@ -122,6 +125,11 @@ class ServerOptions(Options):
     grace_period: int = Field(
         30, ge=1, description="seconds that requests under way may take after that"
     )
+    cache_config: str | None = Field(
+        None,
+        description="local,size=BYTES: memory for the answers of models whose config.pbtxt asks for "
+        "the response cache; by default there is none",
+    )
     server_name: str = Field("aperture", description="name in the server's V2 metadata")
     allow_shared_memory: bool = Field(
         default=False,
@@ -158,6 +166,20 @@ class ServerOptions(Options):
         if self.allow_metrics and self.metrics_port is not None:
             ports["--metrics_port"] = self.metrics_port
         return ports
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the response cache; 0 for none."""
+        return int(self.cache_config.removeprefix(_CACHE)) if self.cache_config is not None else 0
+
+    @field_validator("cache_config")
+    @classmethod
+    def _cache_size(cls, value: str | None) -> str | None:
+        digits = "1" if value is None else value.removeprefix(_CACHE)
+        # The flag is Triton's, which has other caches and other settings of them.
+        if digits == value or not digits.isdecimal() or len(digits) > _DIGITS or int(digits) < 1:
+            raise ValueError(f"got {value!r}, expected {_CACHE}BYTES of at least 1")
+        return value
 
     @field_validator("load_model", "rate_limit_resource", mode="before")
     @classmethod

@@ -8,6 +8,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -66,12 +67,16 @@ class Statistics:
         inference_count: Pictures, or batch rows, of the requests that were answered.
         execution_count: Runs of the model.
         pending: Requests in the queue now.
+        cached: Whether its configuration asks for the response cache.
         success: Answered requests, and their time in the server.
         fail: The same of the others.
         queue: Time of the answered requests in the queue.
         compute_input: Their share of decoding and stacking.
         compute_infer: Their share of running the model.
         compute_output: Their share of making answers.
+        cache_hit: Requests that the response cache answered, and the time of looking them up.
+        cache_miss: Answered requests that it did not have whole, and the time of looking them up
+            and of keeping their answers.
         failures: The failed requests by reason.
         batches: The runs by batch size.
     """
@@ -80,12 +85,15 @@ class Statistics:
     inference_count: int = 0
     execution_count: int = 0
     pending: int = 0
+    cached: bool = False
     success: Duration = field(default_factory=Duration)
     fail: Duration = field(default_factory=Duration)
     queue: Histogram = field(default_factory=Histogram)
     compute_input: Histogram = field(default_factory=Histogram)
     compute_infer: Histogram = field(default_factory=Histogram)
     compute_output: Histogram = field(default_factory=Histogram)
+    cache_hit: Duration = field(default_factory=Duration)
+    cache_miss: Duration = field(default_factory=Duration)
     failures: dict[FailureReason, int] = field(
         default_factory=lambda: dict.fromkeys(FAILURE_REASONS, 0)
     )
@@ -111,6 +119,12 @@ class Statistics:
         self.compute_infer.add(stages.compute_infer_ns)
         self.compute_output.add(stages.compute_output_ns)
 
+    def recalled(self, request_ns: int, lookup_ns: int) -> None:
+        """Count a request that the response cache answered: as Triton, neither rows nor runs."""
+        self.success.add(request_ns)
+        self.queue.add(0)
+        self.cache_hit.add(lookup_ns)
+
     def failed(self, reason: FailureReason, request_ns: int) -> None:
         """Count a request that was not answered."""
         self.failures[reason] += 1
@@ -118,7 +132,6 @@ class Statistics:
 
     def to_json(self, name: str, number: int) -> dict[str, Json]:
         """One entry of `model_stats` as the statistics extension prints it."""
-        none = Duration().to_json()
         return {
             "name": name,
             "version": str(number),
@@ -132,8 +145,8 @@ class Statistics:
                 "compute_input": self.compute_input.to_json(),
                 "compute_infer": self.compute_infer.to_json(),
                 "compute_output": self.compute_output.to_json(),
-                "cache_hit": none,
-                "cache_miss": none,
+                "cache_hit": self.cache_hit.to_json(),
+                "cache_miss": self.cache_miss.to_json(),
             },
             "response_stats": {},
             "batch_stats": [
@@ -147,3 +160,7 @@ class Statistics:
             ],
             "memory_usage": [],
         }
+
+
+Versions = Sequence[tuple[dict[str, str], Statistics]]
+"""The labels `model` and `version` of each loaded version, beside its statistics."""

@@ -28,6 +28,7 @@ from server.inference import Inference, Turn, part_rows
 from server.input_check import check_inputs
 from server.instances import PredictRequest
 from server.record import StageTrace, recorded
+from server.response_cache import wanted
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
@@ -64,7 +65,7 @@ class Version:
         self.number = number
         self.config = config
         self.labels = labels
-        self.statistics = Statistics()
+        self.statistics = Statistics(cached=wanted(config))
         self.task: Task | None = TASKS[config.task](config, labels) if config.task else None
         self._output_bytes = execution.output_bytes
         self._executor = ThreadPoolExecutor(
@@ -80,7 +81,9 @@ class Version:
         self._max_instances = engine.max_instances
         self._tracer = engine.tracer
         part = part_rows(execution, engine.max_queue_size)
-        self._inference = Inference(config, self.task, self._batcher, part)
+        cache = engine.response_cache if self.statistics.cached else None
+        self._cache = None if cache is None else cache.for_load()
+        self._inference = Inference(config, self.task, self._batcher, part, self._cache)
         self._requests = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -122,8 +125,10 @@ class Version:
         await self._idle.wait()
 
     async def stop(self) -> None:
-        """Stop after the runs under way and let go of the sessions' memory."""
+        """Stop after the runs under way and let go of the sessions' memory, and of its answers."""
         await self._batcher.stop()
+        if self._cache is not None:
+            self._cache.close()
         self._executor.shutdown(wait=False)
 
     async def answer(self, decoder: Decoder, request: PredictRequest) -> list[object]:

@@ -34,6 +34,10 @@ EXPLICIT = ["--model_repository", "a", "--model_control_mode", "explicit"]
             ["--model_repository", "a", "--http_port", "9", "--grpc_port", "9"],
             "--http_port and --grpc_port are both 9",
         ),
+        *(
+            (["--model_repository", "a", "--cache-config", text], f"got '{text}', expected local,")
+            for text in ("local", "local,size=0", "local,size=5MB", "redis,host=a", "size=5")
+        ),
     ],
 )
 def test_bad_options_are_one_line_each(argv: list[str], message: str) -> None:
@@ -83,3 +87,9 @@ def test_bad_options_end_with_2() -> None:
     done = serve("--model_repository", "a", "--threads", "-1")
     assert done.returncode == 2
     assert done.stderr == "error: threads: got '-1', expected int in [0, inf)\n"
+
+
+def test_the_cache_is_configured_as_tritons() -> None:
+    options = parse_options(["--model-repository=r", "--cache-config=local,size=1048576"], {})
+    assert options.cache_bytes == 1_048_576
+    assert parse_options(["--model-repository=r"], {}).cache_bytes == 0

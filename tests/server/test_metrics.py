@@ -4,10 +4,12 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.cache_metrics import cache_families
 from server.durations import BUCKETS_S, Histogram
 from server.exposition import Family, Sample, write
 from server.gpu_metrics import GpuMetrics
 from server.metrics import BATCH_SIZES, CpuMetrics, inference_families
+from server.response_cache import Part, ResponseCache
 from server.statistics import Stages, Statistics
 
 
@@ -66,6 +68,41 @@ def test_labels_are_escaped() -> None:
     odd = 'a"b\\c\nd'
     family = Family("one", "gauge", "A number", [Sample("", {"model": odd}, 1)])
     assert scraped([family]) == {key("one", model=odd): 1}
+
+
+def test_the_caches_metrics_are_of_models_that_ask_for_it_and_of_the_whole() -> None:
+    asks = Statistics(cached=True)
+    asks.recalled(9_000, 2_000)
+    asks.recalled(9_000, 3_000)
+    asks.cache_miss.add(70_000)
+    at = {"model": "colour", "version": "3"}
+    versions = [(at, asks), ({"model": "other", "version": "1"}, Statistics())]
+    read = scraped(cache_families(versions, None))
+    assert read == {
+        key("nv_cache_num_hits_per_model", **at): 2,
+        key("nv_cache_hit_duration_per_model", **at): 5,
+        key("nv_cache_num_misses_per_model", **at): 1,
+        key("nv_cache_miss_duration_per_model", **at): 70,
+    }
+    cache = ResponseCache(1000)
+    cache.keep((0, b"a"), Part([]), 600)
+    cache.keep((0, b"b"), Part([]), 500)
+    cache.find((0, b"a"))
+    cache.find((0, b"b"))
+    cache.find((0, b"b"))
+    cache.statistics.lookup_ns, cache.statistics.insertion_ns = 3_500, 8_000
+    of_all = {
+        "util": 0.5,
+        "num_entries": 1,
+        "num_hits": 2,
+        "num_misses": 1,
+        "num_lookups": 3,
+        "num_evictions": 1,
+        "lookup_duration": 3,
+        "insertion_duration": 8,
+    }
+    expected = {key(f"nv_cache_{name}"): number for name, number in of_all.items()}
+    assert scraped(cache_families([], cache)) == expected
 
 
 def test_a_metric_without_samples_is_left_out() -> None:

@@ -1,6 +1,9 @@
+import contextlib
+
 import pytest
 
-from server.durations import timed
+from server.durations import Interval, timed
+from server.record import recorded
 from server.statistics import Stages, Statistics
 
 
@@ -64,3 +67,30 @@ def test_time_is_taken_of_a_block_that_fails_too() -> None:
         raise KeyError
     assert taken.end_ns > taken.start_ns
     assert taken.ns == taken.end_ns - taken.start_ns
+
+
+def test_a_request_that_the_cache_answered_counts_neither_rows_nor_runs() -> None:
+    statistics = Statistics()
+    with recorded(statistics) as record:
+        record.looked_up(Interval(0, 7), hit=False)
+        record.ran(4, Stages(queue_ns=1, compute_infer_ns=2), 0, [Interval(0, 2)])
+        record.kept(Interval(10, 13))
+    with recorded(statistics) as record:
+        record.looked_up(Interval(0, 5), hit=True)
+        record.responded(Interval(0, 100))
+    with recorded(statistics) as record:  # a long request, of which one part was there
+        record.looked_up(Interval(0, 5), hit=True)
+        record.looked_up(Interval(0, 6), hit=False)
+        record.ran(3, Stages(queue_ns=1, compute_infer_ns=2), 0, [Interval(0, 2)])
+    with contextlib.suppress(KeyError), recorded(statistics) as record:
+        record.looked_up(Interval(0, 5), hit=False)
+        raise KeyError
+    stats = statistics.to_json("m", 1)["inference_stats"]
+    assert isinstance(stats, dict)
+    assert statistics.inference_count == 7
+    assert stats["cache_hit"] == {"count": 1, "ns": 5}
+    assert stats["cache_miss"] == {"count": 2, "ns": 21}
+    assert stats["queue"] == {"count": 3, "ns": 2}
+    assert stats["compute_infer"] == {"count": 2, "ns": 4}
+    assert stats["compute_output"] == {"count": 2, "ns": 0}
+    assert (statistics.success.count, statistics.fail.count) == (3, 1)
