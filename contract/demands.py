@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from contract.model_config import ModelConfig
+from contract.scheduling import instance_groups
 
 Pool: TypeAlias = tuple[str, int | None]
 """A resource's name, and its device; None: it is one for the whole system."""
@@ -42,9 +43,8 @@ def place_demands(
         devices: The device of each instance; the CPU is device 0, as in Triton.
         gpu_count: The machine's CUDA devices where the instances run on those, else 0.
     """
-    message: Any = config.message  # its class is generated, without types
     owners: list[Any] = []
-    for group in message.instance_group:
+    for group in instance_groups(config):
         places = (len(group.gpus) or gpu_count) if gpu_count else 1
         owners += [group] * (max(1, group.count) * places)
     if not owners:

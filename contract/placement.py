@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contract.model_config import ModelConfig
+from contract.scheduling import instance_groups
 from contract.warm_ups import refusal
 
 _CPU: Final = "KIND_CPU"
@@ -42,12 +43,15 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
     """Place a model's instances on a machine with `gpu_count` CUDA devices.
 
     Raises:
-        ConfigError: A GPU is named that is not here, or both GPUs and the CPU are.
+        ConfigError: A GPU is named that is not here, both GPUs and the CPU are, or no instance is.
     """
     message: Any = config.message  # its class is generated, without types
     groups = [
-        (_kind(group), max(1, group.count), list(group.gpus)) for group in message.instance_group
-    ] or [("KIND_AUTO", 1, [])]
+        (_kind(group), max(1, group.count), list(group.gpus)) for group in instance_groups(config)
+    ]
+    if not groups and message.instance_group:
+        raise refusal(config, "every instance_group is passive; expected one that runs requests")
+    groups = groups or [("KIND_AUTO", 1, [])]
     kinds = {kind for kind, _, _ in groups}
     instances = sum(count for _, count, _ in groups)
     if not gpu_count or kinds == {_CPU}:

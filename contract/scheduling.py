@@ -92,10 +92,15 @@ def read_scheduling(config: ModelConfig) -> Scheduling:
     )
 
 
+def instance_groups(config: ModelConfig) -> list[Any]:
+    """The groups whose instances run requests: those that are not passive."""
+    message: Any = config.message
+    return [group for group in message.instance_group if not group.passive]
+
+
 def instance_count(config: ModelConfig) -> int:
     """Runs of a model that go on at once: the counts of all its instance groups, of any kind."""
-    message: Any = config.message
-    return sum(max(1, group.count) for group in message.instance_group) or 1
+    return sum(max(1, group.count) for group in instance_groups(config)) or 1
 
 
 def _dynamic_batching(config: ModelConfig, message: Any) -> DynamicBatching:

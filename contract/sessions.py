@@ -7,7 +7,7 @@ import ctypes
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from contract.choice import Choice, Machine, Provider
 from contract.engines import PROFILES
 from contract.errors import ProviderError
 from contract.hardware import cuda_device_count, read_cpu_flags
+from contract.tuning import Tuning
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +44,14 @@ class Launch:
         choice: With what.
         threads: Threads of one run on the CPU.
         device: The CUDA device.
+        tuning: How onnxruntime is to run it.
     """
 
     path: Path
     choice: Choice
     threads: int
     device: int = 0
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 @cache
@@ -71,14 +74,15 @@ def open_session(launch: Launch) -> ort.InferenceSession:
     """
     choice = launch.choice
     options = ort.SessionOptions()
-    options.intra_op_num_threads = launch.threads
+    launch.tuning.apply(options, launch.threads)
     # Waiting threads would take the cores from those that decode the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
     providers: Sequence[Any] | None = gpu_providers(choice, launch.device)
     if choice.provider == "openvino":
         options.add_provider_for_devices(
-            _openvino_devices(), _openvino_options(choice, launch.threads)
+            _openvino_devices(), _openvino_options(choice, launch.tuning.threads(launch.threads))
         )
         providers = None
     try:

@@ -9,8 +9,9 @@ Source: https://github.com/triton-inference-server/onnxruntime_backend, AutoComp
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from contract.config_fields import refusal_of
 from contract.model_config import BACKEND, PLATFORM, ModelConfig, TensorSpec
 from server.errors import LoadError
 from server.graph import DATATYPE_OF_ONNX, Graph, GraphTensor
@@ -18,11 +19,9 @@ from server.graph import DATATYPE_OF_ONNX, Graph, GraphTensor
 DEFAULT_MAX_BATCH_SIZE: Final = 4
 """Triton's `--backend-config=default-max-batch-size`."""
 
-_SCHEDULERS: Final = ("sequence_batching", "ensemble_scheduling")
-
 
 def check_origin(config: ModelConfig) -> None:
-    """Refuse a model that is not one ONNX graph whose requests stand alone.
+    """Refuse a model that is not one ONNX graph, or sets a field that is not served.
 
     Raises:
         LoadError: Names the field and what is served.
@@ -34,13 +33,8 @@ def check_origin(config: ModelConfig) -> None:
                 f"model '{config.name}': {field} {got!r} is not served; this server runs "
                 f"ONNX models, {field} {expected!r}"
             )
-    message: Any = config.message
-    for field in _SCHEDULERS:
-        if message.HasField(field):
-            raise LoadError(
-                f"model '{config.name}': {field} is not served; this server runs models whose "
-                "requests stand alone, with dynamic_batching or without"
-            )
+    if refusal := refusal_of(config):
+        raise LoadError(refusal)
 
 
 def complete(config: ModelConfig, graph: Graph, path: Path) -> ModelConfig:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from contract.config_fields import warnings_of
 from contract.errors import ContractError
 from contract.labels import read_labels
 from contract.model_config import ModelConfig
@@ -35,6 +36,8 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
         LoadError: It cannot be served; the message says why.
     """
     check_origin(config)
+    for warning in warnings_of(config):
+        logger.warning("model=%s version=%d: %s", config.name, number, warning)
     if config.task:
         _check_picture_model(folder.path, config)
     started = start(folder, number, config, engine)

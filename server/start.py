@@ -20,6 +20,7 @@ from contract.precision import read_guard
 from contract.providers import choices
 from contract.scheduling import read_scheduling
 from contract.sessions import Launch, detect_machine, open_session
+from contract.tuning import Tuning, read_tuning
 from server.autocomplete import complete
 from server.bound_run import BoundRun
 from server.engine import Engine
@@ -59,6 +60,7 @@ class _Source:
     config: ModelConfig
     placement: Placement
     gpu_count: int
+    tuning: Tuning
     engine: Engine
 
     @property
@@ -87,12 +89,13 @@ def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine)
     machine = detect_machine()
     try:
         placement = place_instances(config, machine.gpus)
+        tuning = read_tuning(config)
         guard = read_guard(config.parameters, path)
         model = Model(read_accelerators(config), placement, guard)
         chosen = choices(machine, model, Asked(engine.provider, engine.precision))
     except (ContractError, OSError) as err:
         raise LoadError(str(err)) from err
-    source = _Source(folder, number, config, placement, machine.gpus, engine)
+    source = _Source(folder, number, config, placement, machine.gpus, tuning, engine)
     if engine.limiter is not None:  # before the warm-up, which takes seconds
         engine.limiter.check(source.demands(chosen[0]))
     if engine.strict_accelerators and chosen[0].missing:
@@ -125,7 +128,9 @@ def _start(source: _Source, choice: Choice) -> Started:
     version_dir = folder.version_dir(source.number)
     try:
         choice = with_engine(choice, config, version_dir, engine.engine_cache_dir)
-        launches = [Launch(source.path, choice, threads, device) for device in devices]
+        launches = [
+            Launch(source.path, choice, threads, device, source.tuning) for device in devices
+        ]
         session = open_session(launches[0])
         graph = read_graph(session)
         if choice.provider == "openvino" and graph.has_strings:

@@ -95,6 +95,7 @@ def test_an_accelerator_is_added_once_and_keeps_its_parameters() -> None:
         ('{"count": 2, "kind": "KIND_GPU", "gpus": [1]}', 2, Placement(2, (1, 1))),
         ('{"gpus": [1]}, {"count": 2, "gpus": [0]}', 2, Placement(3, (1, 0, 0))),
         ('{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}', 0, Placement(2, lacks_gpu=True)),
+        ('{"count": 2}, {"kind": "KIND_CPU", "passive": true}', 1, Placement(2, (0, 0))),
     ],
 )
 def test_instances_are_placed_on_the_gpus_there_are(

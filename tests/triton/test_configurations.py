@@ -17,6 +17,7 @@ from tests.triton.configurations import (
     ACCEPTED,
     CHANGED,
     FORGIVEN,
+    NOT_SERVED,
     REFUSED,
     write_configurations,
 )
@@ -100,9 +101,17 @@ def test_both_refuse(loaded: Loaded, name: str) -> None:
         assert loaded.refusals[name] in reason
 
 
+@pytest.mark.parametrize("name", NOT_SERVED)
+def test_ours_alone_refuses_what_it_cannot_do(loaded: Loaded, name: str) -> None:
+    assert loaded.triton[name] == ("READY", "")
+    state, reason = loaded.ours[name]
+    assert state == "UNAVAILABLE"
+    assert reason
+
+
 @pytest.mark.parametrize("name", FORGIVEN)
 def test_triton_alone_refuses(loaded: Loaded, name: str) -> None:
-    assert name in loaded.refusals
+    assert loaded.triton.get(name, ("", ""))[0] != "READY"
     assert loaded.ours[name] == ("READY", "")
 
 
