@@ -1,11 +1,22 @@
-"""Models of random weights that answer something, exported and published as trained ones are."""
+"""Models of random weights that answer something, exported and published as trained ones are.
 
+A model is exported once in a session, whoever asks for it and under what name.
+"""
+
+import atexit
+import shutil
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from contract.labels import read_labels
+from contract.model_config import MODEL_FILE, read_model_config
+from contract.repository import publish
 from tests.trainer.segmentation_folders import LABELS
 from trainer.checkpoints import Checkpoint, Origin, open_checkpoint
 from trainer.detection_hyperparameters import DetectionHyperparameters
@@ -19,38 +30,63 @@ from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 
 def publish_classifier(repository: Path, name: str, model: str, size: int) -> Checkpoint:
     """A ResNet of random weights."""
-    torch.manual_seed(3)
-    wanted = ClassificationHyperparameters(model=model, input_size=size)
-    origin = Origin(task="image-classification", base_model=model, dataset_sha256="0")
-    return _publish(repository, name, build_resnet(wanted, LABELS), origin, size)
+    return _publish(repository, name, _exported_classifier(model, size))
 
 
 def publish_segmenter(repository: Path, name: str, model: str, size: int) -> Checkpoint:
     """A SegFormer whose head is random enough to answer every label."""
+    return _publish(repository, name, _exported_segmenter(model, size))
+
+
+def publish_detector(repository: Path, name: str, model: str, size: int) -> Checkpoint:
+    """A detector that answers some of its queries: its threshold is that of a guess."""
+    return _publish(repository, name, _exported_detector(model, size))
+
+
+@cache
+def _exported_classifier(model: str, size: int) -> Path:
+    torch.manual_seed(3)
+    wanted = ClassificationHyperparameters(model=model, input_size=size)
+    origin = Origin(task="image-classification", base_model=model, dataset_sha256="0")
+    return _export(build_resnet(wanted, LABELS), origin, size)
+
+
+@cache
+def _exported_segmenter(model: str, size: int) -> Path:
     torch.manual_seed(3)
     wanted = SegmentationHyperparameters(model=model, input_size=size)
     segformer = build_segformer(wanted, LABELS)
     nn.init.normal_(segformer.get_parameter("decode_head.classifier.weight"))
     origin = Origin(task="semantic-segmentation", base_model=model, dataset_sha256="0")
-    return _publish(repository, name, segformer, origin, size)
+    return _export(segformer, origin, size)
 
 
-def publish_detector(repository: Path, name: str, model: str, size: int) -> Checkpoint:
-    """A detector that answers some of its queries: its threshold is that of a guess."""
+@cache
+def _exported_detector(model: str, size: int) -> Path:
     torch.manual_seed(3)
     detector = build_detector(DetectionHyperparameters(model=model, input_size=size), LABELS)
     guess = {"threshold": repr(1 / (len(LABELS) + 1))}
     origin = Origin(task="object-detection", base_model=model, dataset_sha256="0", parameters=guess)
-    return _publish(repository, name, detector, origin, size)
+    return _export(detector, origin, size)
 
 
-def _publish(
-    repository: Path, name: str, model: PreTrainedModel, origin: Origin, size: int
-) -> Checkpoint:
+def _export(model: PreTrainedModel, origin: Origin, size: int) -> Path:
+    """A folder of the process with `checkpoint` and a repository of its version of `model`."""
     model.config.image_size = size
     model.config.aperture = origin.model_dump()
-    folder = repository.parent / f"{name}-checkpoint"
-    model.save_pretrained(folder)
-    checkpoint = open_checkpoint(folder)
-    export_and_publish(checkpoint, repository, name, {})
-    return checkpoint
+    folder = Path(tempfile.mkdtemp(prefix="random-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    model.save_pretrained(folder / "checkpoint")
+    export_and_publish(open_checkpoint(folder / "checkpoint"), folder / "repository", "model", {})
+    return folder
+
+
+def _publish(repository: Path, name: str, exported: Path) -> Checkpoint:
+    source = exported / "repository" / "model"
+    config = replace(read_model_config(source), name=name)
+
+    def copy(path: Path) -> None:
+        shutil.copyfile(source / "1" / MODEL_FILE, path)
+
+    publish(repository, config, read_labels(source / "labels.txt"), copy)
+    return open_checkpoint(exported / "checkpoint")
