@@ -106,6 +106,8 @@ def recorded(statistics: Statistics, trace: StageTrace | None = None) -> Iterato
     try:
         yield record
     except BaseException as err:
+        if record.cache.misses:
+            statistics.cache_miss.add(record.cache.ns)
         statistics.failed(_failure_reason(err), time.perf_counter_ns() - start)
         raise
     request_ns, cache = time.perf_counter_ns() - start, record.cache

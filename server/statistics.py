@@ -75,8 +75,8 @@ class Statistics:
         compute_infer: Their share of running the model.
         compute_output: Their share of making answers.
         cache_hit: Requests that the response cache answered, and the time of looking them up.
-        cache_miss: Answered requests that it did not have whole, and the time of looking them up
-            and of keeping their answers.
+        cache_miss: Requests that it did not have whole, failed ones too, and the time of looking
+            them up and of keeping their answers.
         failures: The failed requests by reason.
         batches: The runs by batch size.
     """
