@@ -20,6 +20,11 @@ from trainer.errors import Diverged
 from trainer.processes import wait_for_all
 
 
+def is_finite(model: nn.Module) -> bool:
+    """Whether every weight is a number."""
+    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())
+
+
 class EpochEnd(TrainerCallback):
     """Logs at each epoch's end, whatever logging_steps says, and makes checkpoints whole."""
 
@@ -44,7 +49,7 @@ class EpochEnd(TrainerCallback):
         """
         wait_for_all()
         assert model is not None  # noqa: S101 - the Trainer gives it to every callback
-        if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        if not is_finite(model):
             raise Diverged(float(args.learning_rate))
         if state.is_world_process_zero:
             write_manifest(checkpoint_of(Path(str(args.output_dir)), state.global_step))

@@ -22,9 +22,10 @@ from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainingArg
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
-from trainer.callbacks import EpochEnd, Progress
+from trainer.callbacks import EpochEnd, Progress, is_finite
 from trainer.checkpoints import KEPT, checkpoint_of, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
+from trainer.errors import Diverged
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import EpochSampler, Item, Pictures
@@ -54,6 +55,9 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         job: What to train on, and how.
         model: The fp32 model; changed in place.
         resume_from: A whole checkpoint whose run this one continues, or None.
+
+    Raises:
+        Diverged: The weights are no numbers any more.
     """
     if job.hardware.channels_last:
         # torch's stubs lack this overload.
@@ -72,6 +76,10 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         trainer.add_callback(TensorBoardCallback(writer))
     try:
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    except ValueError as err:  # a detector's loss refuses boxes that are no numbers
+        if is_finite(model):
+            raise
+        raise Diverged(job.wanted.learning_rate) from err
     finally:
         progress.close()
 

@@ -222,8 +222,10 @@ def test_run_is_not_gone_on_with_where_an_annotation_changed(
         *("fit", "--task", task, "--data", str(tmp_path / "data"), "--name", "some"),
         *("--model_repository", str(tmp_path / "repo"), "--output_dir", str(tmp_path / "run")),
         *("--model", TINY[task], "--input_size", "64", "--num_train_epochs", "1"),
+        *("--learning_rate", "1e38", "--precision", "fp32"),
     )
-    assert aperture_train(*argv) == 0
+    assert aperture_train(*argv) == 1  # it diverges, so that nothing is exported
+    assert "the training diverged" in capsys.readouterr().err
     change(tmp_path / "data")
     assert aperture_train(*argv) == 2
     line, advice = problems(capsys.readouterr().err)
