@@ -1,7 +1,5 @@
 """The served answer is the trained model's: torch, the published graph and the server agree."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import instances
+from tests.trainer.conftest import aperture_train
 from trainer.checkpoints import newest_whole, open_checkpoint
 from trainer.predictors import CheckpointPredictor
 
@@ -31,21 +30,15 @@ class Trained:
     scores: NDArray[np.float32]  # [N, K] of the fp32 model in torch
 
 
-def aperture_train(*arguments: str) -> None:
-    command = [sys.executable, "-m", "trainer.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     data, task = str(folder / "data"), ("--task", "image-classification")
-    aperture_train("sample-data", *task, "--count", "200", data)
+    assert aperture_train("sample-data", *task, "--count", "200", data) == 0
     places = ("--model_repository", str(folder / "repository"), "--output_dir", str(folder / "run"))
     model = ("--model", "resnet-tiny", "--input_size", "32", "--learning_rate", "0.02")
     names = ("--data", data, "--name", "shapes", "--num_train_epochs", "10")
-    aperture_train("fit", *task, *names, *places, *model)
+    assert aperture_train("fit", *task, *names, *places, *model) == 0
     files = [path.read_bytes() for path in sorted(Path(data, "validation").glob("*/*.png"))]
     checkpoint = newest_whole(folder / "run")
     assert checkpoint is not None

@@ -1,6 +1,7 @@
 """What a user has on the disk is never lost, and a mistake is told before it costs anything."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_checkpoints_of_another_program_are_left_alone(
 def test_restart_with_a_mistake_keeps_the_finished_run(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert aperture_train(*one_epoch(trained, tmp_path, *FAST)) == 0
+    shutil.copytree(trained.run_dir, tmp_path / "run")
     before = sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file())
     wrong = one_epoch(trained, tmp_path, *FAST, "--restart", "--model", "resnt-tiny")
     assert aperture_train(*wrong) == 2
@@ -111,7 +112,7 @@ def test_a_diverged_training_stays_diverged(
 def test_an_unreadable_graph_is_one_line(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert aperture_train(*one_epoch(trained, tmp_path, *FAST)) == 0
+    shutil.copytree(trained.repository, tmp_path / "repository")
     (tmp_path / "repository" / "digits" / "1" / "model.onnx").write_bytes(b"no graph")
     argv = ("--data", str(trained.data), "--model_repository", str(tmp_path / "repository"))
     assert aperture_train("evaluate", *argv, "--name", "digits") == 1
