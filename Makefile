@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TRITON_VENV := .venv-triton
 TRITON_STAMP := $(TRITON_VENV)/.installed
+STORAGE_VENV := .venv-storage
+STORAGE_STAMP := $(STORAGE_VENV)/.installed
 
-.PHONY: install demo test triton check format proto readme clean
+.PHONY: install demo test triton storage check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -22,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python demo.py
 
-test: $(STAMP) $(TRITON_STAMP)
+test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP)
 	$(BIN)/python -m pytest
 
 # The real tritonserver, which the tests marked `triton` compare this server with.
@@ -31,6 +33,14 @@ triton: $(TRITON_STAMP)
 $(TRITON_STAMP): tests/triton/requirements.txt
 	$(PYTHON) -m venv $(TRITON_VENV)
 	$(TRITON_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/triton/requirements.txt
+	@touch $@
+
+# KServe's storage initializer and an S3 server, for the tests marked `storage`.
+storage: $(STORAGE_STAMP)
+
+$(STORAGE_STAMP): tests/storage/requirements.txt
+	$(PYTHON) -m venv $(STORAGE_VENV)
+	$(STORAGE_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/storage/requirements.txt
 	@touch $@
 
 check: $(STAMP)
@@ -52,5 +62,5 @@ readme: $(STAMP)
 	$(BIN)/python -m tests.readme
 
 clean:
-	rm -rf $(VENV) $(TRITON_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TRITON_VENV) $(STORAGE_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

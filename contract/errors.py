@@ -7,6 +7,7 @@ ContractError
 │   └── TooManyPixels       larger than the pixel limit, refused before decoding
 ├── ConfigError             a config.pbtxt or labels.txt that cannot be used
 ├── RepositoryError         a model repository that cannot be read or published to
+│   └── BucketError         one in a bucket, where that refuses
 ├── ProviderError           an execution provider that is not here, or does not run a model
 └── OptionsError            a flag, file or variable with a value that cannot be used
 """
@@ -57,6 +58,13 @@ class ConfigError(ContractError):
 
 class RepositoryError(ContractError):
     """A model repository that cannot be read or published to."""
+
+
+class BucketError(RepositoryError):
+    """What a bucket, or the network before it, refuses."""
+
+    def __init__(self, doing: str, where: str, reason: str) -> None:
+        super().__init__(f"cannot {doing} {where}: {reason}")
 
 
 class ProviderError(ContractError):

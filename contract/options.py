@@ -167,7 +167,7 @@ def _type_name(annotation: Any) -> str:
     if origin is tuple:
         return "list"
     name = getattr(annotation, "__name__", str(annotation))
-    return {"Path": "path", "str": "text"}.get(name, name)
+    return {"Path": "path", "str": "text", "Bucket": "url"}.get(name, name)
 
 
 def _text(default: object) -> str:

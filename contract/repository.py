@@ -7,6 +7,7 @@
 A version is written into a hidden folder beside it and renamed into place, so a version that
 exists is whole, and a reader never meets half of one. The price: config.pbtxt and labels.txt are
 shared by all versions, so a version with another interface is refused and needs another name.
+The same layout in a bucket is publishing.py's.
 """
 
 import os
@@ -53,12 +54,22 @@ def check_model_name(name: str) -> str:
     Raises:
         RepositoryError: It is not.
     """
-    if not _NAME.fullmatch(name):
+    if not is_model_name(name):
         raise RepositoryError(
             f"model name {name!r}: expected up to 128 letters, digits, '.', '_' and '-', "
             "the first a letter or digit"
         )
     return name
+
+
+def is_model_name(name: str) -> bool:
+    """Whether the name is safe as a folder and in a URL."""
+    return _NAME.fullmatch(name) is not None
+
+
+def parse_version(name: str) -> int | None:
+    """The number that a version's folder is named by; None for another folder."""
+    return int(name) if _VERSION.fullmatch(name) else None
 
 
 def check_writable(repository: Path) -> None:
@@ -98,9 +109,9 @@ def list_versions(model_dir: Path) -> list[int]:
     if not model_dir.is_dir():
         return []
     return sorted(
-        int(path.name)
+        number
         for path in model_dir.iterdir()
-        if _VERSION.fullmatch(path.name) and path.is_dir()
+        if (number := parse_version(path.name)) is not None and path.is_dir()
     )
 
 

@@ -4,6 +4,7 @@ import json
 
 import httpx
 
+from contract.mirror import local_copy
 from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
 from trainer.evaluate import evaluate
@@ -60,6 +61,7 @@ def _predictor(task: Task, settings: EvaluateSettings, client: httpx.Client) -> 
         return CheckpointPredictor(open_checkpoint(settings.checkpoint))
     assert settings.name is not None  # noqa: S101 - the settings' own check
     if settings.model_repository is not None:
-        return PublishedPredictor(task, settings.model_repository, settings.name, settings.version)
+        with local_copy(settings.model_repository, settings.name, settings.version) as repository:
+            return PublishedPredictor(task, repository, settings.name, settings.version)
     assert settings.url is not None  # noqa: S101 - as above
     return EndpointPredictor(client, settings.url, settings.name, task)

@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
+from contract.locations import Location
+
 LISTED_PROBLEMS: Final = 50
 
 
@@ -150,7 +152,7 @@ class AcceleratorMissing(TrainerError):
 class EnginesMissing(TrainerError):
     """Engines of a published version that could not be built."""
 
-    def __init__(self, version_dir: Path, reason: str) -> None:
+    def __init__(self, version_dir: Location, reason: str) -> None:
         super().__init__(
             f"{version_dir} is published, but a server has to build its engines: {reason}"
         )

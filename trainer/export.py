@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from contract.hardware import available_cpus
+from contract.locations import Location
 from contract.model_config import ModelConfig, make_model_config
 from contract.pictures import Picture
-from contract.repository import Published, publish
+from contract.publishing import PublishedVersion, publish
 from trainer.checkpoints import Checkpoint
 from trainer.errors import ExportMismatch
 from trainer.tasks import load_task
@@ -61,11 +63,11 @@ class Export:
 
 def export_and_publish(
     checkpoint: Checkpoint,
-    repository: Path,
+    repository: Location,
     name: str,
     metrics: Mapping[str, float],
     finish: Callable[[Export, Path], ModelConfig] | None = None,
-) -> Published:
+) -> PublishedVersion:
     """Export a checkpoint and publish it as the next version of `name`.
 
     Args:
@@ -163,7 +165,9 @@ def check_onnx(task: Task, module: nn.Module, config: ModelConfig, path: Path) -
     Raises:
         ExportMismatch: An output differs by more than rounding explains.
     """
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cpus()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     for batch in CHECKED_BATCHES:
         for draw in range(DRAWS):
             found = _differences(

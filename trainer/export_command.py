@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from contract.errors import ContractError
 from contract.model_config import ModelConfig
 from contract.precision import Measurement
+from contract.repository import Published
 from trainer.checkpoints import Checkpoint, open_checkpoint
 from trainer.datasets.dataset import TRAIN, VALIDATION
 from trainer.engines import build_engines, check_tensorrt
@@ -48,9 +49,10 @@ def export_command(settings: ExportSettings) -> str:
         metrics.by_name if metrics is not None else {},
         _finish(settings, checkpoint),
     )
-    if settings.tensorrt:
+    if settings.tensorrt and isinstance(published.model_dir, Path):
+        made = Published(published.model_dir, published.version)
         try:
-            build_engines(load_task(checkpoint.origin.task), published)
+            build_engines(load_task(checkpoint.origin.task), made)
         except ContractError as err:
             raise EnginesMissing(published.version_dir, str(err)) from err
     return f"published {published.version_dir}"

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
+from contract.locations import absolute
 from contract.model_config import ModelConfig
-from contract.repository import Published, check_publishable, check_writable
+from contract.publishing import PublishedVersion, check_publishable, check_writable
 from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
 from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem
 from trainer.errors import BadImages, CheckpointError, DatasetError
@@ -74,7 +75,7 @@ class FitResult:
         was_published: Whether a former run of the same command had published it already.
     """
 
-    published: Published
+    published: PublishedVersion
     metrics: FinalMetrics | None
     was_published: bool
 
@@ -98,7 +99,7 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     make_deterministic()
     set_seed(wanted.seed)
     model = task.build_model(wanted, dataset.labels)
-    check_writable(settings.model_repository / settings.name)
+    check_writable(settings.model_repository, settings.name)
     if settings.checkpoint_input is None:
         _check_publishable(task, model, settings, wanted, dataset.labels)
     scan = _scan(task, dataset, settings, processes)
@@ -215,7 +216,7 @@ def _open_run(settings: FitSettings, new: RunRecord, processes: Processes) -> Ru
             take_over(former, run_dir)
     wait_for_all()
     record = continue_record(run_dir, new)
-    model_dir = (settings.model_repository / settings.name).resolve()
+    model_dir = absolute(settings.model_repository / settings.name)
     record = record.model_copy(update={"published": record.published_in(model_dir)})
     wait_for_all()
     if processes.is_main:
@@ -269,7 +270,7 @@ def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
         metrics.by_name,
         partial(_measured, job, settings.max_precision_loss),
     )
-    done = Published(published.model_dir.resolve(), published.version)
+    done = PublishedVersion(absolute(published.model_dir), published.version)
     write_record(job.run_dir, record.model_copy(update={"published": done}))
     return FitResult(published, metrics, was_published=False)
 

@@ -13,7 +13,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from contract.repository import Published, replace_text
+from contract.locations import Location
+from contract.publishing import PublishedVersion, is_published
+from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
 from trainer.errors import CheckpointError, RunBusy, RunConflict
 from trainer.hyperparameters import Hyperparameters
@@ -40,12 +42,12 @@ class RunRecord(BaseModel):
 
     identity: dict[str, str]
     batch_size: int = 0
-    published: Published | None = None
+    published: PublishedVersion | None = None
 
-    def published_in(self, model_dir: Path) -> Published | None:
+    def published_in(self, model_dir: Location) -> PublishedVersion | None:
         """The published version, if it is there still and one of that model."""
         version = self.published
-        if version is None or version.model_dir != model_dir or not version.version_dir.is_dir():
+        if version is None or version.model_dir != model_dir or not is_published(version):
             return None
         return version
 

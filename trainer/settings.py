@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from contract.errors import RepositoryError
+from contract.locations import Bucket, Location, parse_location
 from contract.options import Options
 from contract.precision import MAX_LOSS
 from contract.repository import check_model_name
@@ -19,6 +20,7 @@ def _checked_name(name: str) -> str:
         raise ValueError(str(err)) from err
 
 
+RepositoryPlace = Annotated[Location, BeforeValidator(parse_location)]
 ModelName = Annotated[str, AfterValidator(_checked_name)]
 SplitName = Literal["train", "validation", "test"]
 
@@ -32,7 +34,9 @@ class FitSettings(Options):
 
     task: TaskName = Field(description="What the model does")
     data: Path = Field(description="Dataset folder with train/, validation/ and perhaps test/")
-    model_repository: Path = Field(description="Where the finished model is published")
+    model_repository: RepositoryPlace = Field(
+        description="Where the finished model is published: a folder, or s3://BUCKET/PREFIX"
+    )
     name: ModelName = Field(description="Name of the published model")
     output_dir: Path | None = Field(
         default=None, description="Checkpoints, logs and metrics of the run; runs/NAME if not given"
@@ -71,7 +75,9 @@ class ExportSettings(Options):
     """Options of `aperture-train export`."""
 
     checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
-    model_repository: Path = Field(description="Where the model is published")
+    model_repository: RepositoryPlace = Field(
+        description="Where the model is published: a folder, or s3://BUCKET/PREFIX"
+    )
     name: ModelName = Field(description="Name of the published model")
     data: Path | None = Field(
         default=None,
@@ -104,6 +110,11 @@ class ExportSettings(Options):
             raise ValueError("--int8 needs --data: it is calibrated and measured on its pictures")
         if self.int8 and self.tensorrt:
             raise ValueError("--int8 is made for CPUs and --tensorrt for GPUs; give one of them")
+        if self.tensorrt and isinstance(self.model_repository, Bucket):
+            raise ValueError(
+                "--tensorrt leaves engines in the version's folder, which a bucket is not; give a "
+                "folder, or let servers build them in their --engine_cache_dir"
+            )
         return self
 
 
@@ -118,7 +129,7 @@ class EvaluateSettings(Options):
     checkpoint: Path | None = Field(
         default=None, description="Evaluate this checkpoint folder, or a run's newest checkpoint"
     )
-    model_repository: Path | None = Field(
+    model_repository: RepositoryPlace | None = Field(
         default=None, description="Evaluate the published model --name of this repository"
     )
     url: str | None = Field(

@@ -1,0 +1,38 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.decoder import Decoder
+from tests.storage.local_s3 import ENVIRONMENT, MOTO, LocalS3, local_s3, new_clients
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder; where there is no S3 server, skip them."""
+    reason = f"no S3 server in {ENVIRONMENT.name}; `make storage` installs it"
+    missing = pytest.mark.skip(reason=reason)
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.storage)
+            if not MOTO.exists():
+                item.add_marker(missing)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
+    """An S3 server, which this process and its children find by the environment."""
+    with (
+        local_s3(tmp_path_factory.mktemp("s3")) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in server.environ.items():
+            patch.setenv(name, value)
+        with new_clients():
+            yield server
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(1, 10_000)
+    yield decoder
+    decoder.stop()

@@ -1,0 +1,147 @@
+"""Publishing into a bucket: what each reader sees before, while and after it is done."""
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from contract.bucket import Store
+from contract.errors import RepositoryError
+from contract.locations import Bucket
+from contract.publishing import PublishedVersion, check_publishable, check_writable, publish
+from tests.storage.local_s3 import LocalS3, contents, keys, new_clients
+from tests.tiny_models import LABELS, colour_config, write_colour_model
+
+SHARED = {"m/config.pbtxt", "m/labels.txt"}
+
+DIES = """
+import os, signal, sys
+from contract.bucket import Store, Upload
+from contract.locations import Bucket
+from contract.publishing import publish
+from tests.tiny_models import LABELS, colour_config, write_colour_model
+
+def die(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+url, before = sys.argv[1:]
+if before == "commit":
+    Upload.commit = die
+else:
+    write = Store.write
+    Store.write = lambda self, key, content: die() if key == before else write(self, key, content)
+publish(Bucket(url), colour_config("m"), LABELS, write_colour_model)
+"""
+
+
+def version_keys(number: int) -> set[str]:
+    return {f"m/{number}/{name}" for name in ("model.onnx", "config.pbtxt", "labels.txt")}
+
+
+def publish_colour(bucket: Bucket, scale: float = 16, name: str = "m") -> PublishedVersion:
+    write = partial(write_colour_model, scale=scale)
+    return publish(bucket, colour_config(name), LABELS, write)
+
+
+def publish_and_die(bucket: Bucket, before: str) -> None:
+    """Publish in a process of its own, which kill -9 ends before it writes that key."""
+    command = [sys.executable, "-c", DIES, bucket.url, before]
+    done = subprocess.run(command, env=os.environ.copy(), check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_a_version_has_all_that_its_reader_needs(s3: LocalS3) -> None:
+    bucket = s3.bucket("whole")
+    assert str(publish_colour(bucket).version_dir) == "s3://whole/models/m/1"
+    assert publish_colour(bucket, 32).version == 2
+    held = contents(bucket)
+    assert held.keys() == SHARED | version_keys(1) | version_keys(2)
+    assert held["m/labels.txt"] == held["m/2/labels.txt"] == b"red\ngreen\nblue\n"
+    assert held["m/config.pbtxt"] == held["m/2/config.pbtxt"]
+
+
+@pytest.mark.parametrize("before", ["labels.txt", "config.pbtxt", "commit"])
+def test_a_publish_that_dies_before_its_model_appears_leaves_no_version(
+    s3: LocalS3, before: str
+) -> None:
+    bucket = s3.bucket(f"dies-{before.partition('.')[0]}")
+    publish_and_die(bucket, before)
+    assert keys(bucket) <= SHARED
+    assert publish_colour(bucket).version == 1
+    assert keys(bucket) == SHARED | version_keys(1)
+    former = contents(bucket)
+    publish_and_die(bucket, "commit")
+    assert contents(bucket) == former
+    bucket_name = bucket.url.split("/")[2]
+    uploads = partial(Store(bucket)._fs.call_s3, "list_multipart_uploads", Bucket=bucket_name)
+    assert uploads().get("Uploads"), "what it had sent"
+    assert publish_colour(bucket, 32).version == 2
+    assert not uploads().get("Uploads"), "which the next publish threw away"
+
+
+@pytest.mark.parametrize("before", ["2/labels.txt", "2/config.pbtxt"])
+def test_a_publish_that_dies_after_its_model_appeared_leaves_a_whole_version(
+    s3: LocalS3, before: str
+) -> None:
+    bucket = s3.bucket(f"late-{before[2:].partition('.')[0]}")
+    publish_colour(bucket)
+    publish_and_die(bucket, before)
+    held = contents(bucket)
+    assert held.keys() >= SHARED | {"m/2/model.onnx"}
+    check_publishable(bucket, colour_config("m"), LABELS)
+    assert publish_colour(bucket).version == 3
+
+
+def test_publishers_at_once_take_numbers_of_their_own(s3: LocalS3) -> None:
+    bucket = s3.bucket("at-once")
+    scales = [1.0, 2.0, 4.0, 8.0]
+    with ThreadPoolExecutor(len(scales)) as threads:
+        published = list(threads.map(partial(publish_colour, bucket), scales))
+    assert sorted(one.version for one in published) == [1, 2, 3, 4]
+    held = contents(bucket)
+    models = {held[f"m/{one.version}/model.onnx"] for one in published}
+    assert len(models) == len(scales), "none was written over"
+
+
+def test_another_interface_is_refused_before_anything_is_written(s3: LocalS3) -> None:
+    bucket = s3.bucket("interface")
+    publish_colour(bucket)
+    former = contents(bucket)
+    others = ("red", "green", "azure")
+    with pytest.raises(RepositoryError) as caught:
+        check_publishable(bucket, colour_config("m"), others)
+    assert str(caught.value).startswith("s3://interface/models/m serves a model with other labels")
+    with pytest.raises(RepositoryError, match="other labels"):
+        publish(bucket, colour_config("m"), others, write_colour_model)
+    assert contents(bucket) == former
+
+
+def test_a_probe_leaves_nothing(s3: LocalS3) -> None:
+    bucket = s3.bucket("probed")
+    check_writable(bucket, "m")
+    assert keys(bucket) == set()
+
+
+def test_what_a_bucket_refuses_is_one_line(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    absent = Bucket("s3://no-such-bucket/models")
+    with pytest.raises(RepositoryError) as caught:
+        check_writable(absent, "m")
+    assert "s3://no-such-bucket/models/m" in str(caught.value)
+    assert "does not exist" in str(caught.value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with new_clients(), pytest.raises(RepositoryError) as caught:
+        check_writable(absent, "m")
+    assert "AWS_ACCESS_KEY_ID" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RepositoryError, match="expected s3://, gs:// or the like"):
+        check_writable(Bucket("nothing://b/models"), "m")
