@@ -18,12 +18,13 @@ from contract.model_config import ModelConfig
 from contract.options import Options
 from contract.pictures import Picture
 from contract.scheduling import read_scheduling
+from server.asked_outputs import asked_outputs, gather
 from server.batcher import Batcher
 from server.decoder import Decoder
 from server.durations import timed
 from server.engine import Engine
-from server.errors import AnswerTooLarge, NoVisionTask, RequestError, TooManyInstances
-from server.execution import Execution, Row, joined, rows_of
+from server.errors import AnswerTooLarge, NoVisionTask, TooManyInstances
+from server.execution import Execution, Row, rows_of
 from server.inference import Inference, Turn, part_rows
 from server.input_check import check_inputs
 from server.instances import PredictRequest
@@ -32,11 +33,10 @@ from server.response_cache import wanted
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
-from server.tensors import InferRequest, RequestedOutput, best_classes
+from server.tensors import InferRequest
 
 MAX_ANSWER_BYTES: Final = 512 * 2**20
 
-_NO_CLASSES: Final = ("BOOL", "BF16", "BYTES")
 _LARGE_ANSWER_BYTES = 2**20
 _BYTES_OF_JSON = 4  # what V2's JSON takes for a byte of an output, about
 
@@ -163,7 +163,7 @@ class Version:
         """
         # As with Triton, what does not fit the model is refused before it counts as a request.
         check_inputs(request, self.config, pictures=self.task is not None)
-        asked = self._asked(request.outputs)
+        asked = asked_outputs(request.outputs, self.config)
         names = [output.name for output in asked]
         rows = self._inference.row_count(request)
         self._check_instances(rows)
@@ -173,7 +173,7 @@ class Version:
             parts: list[Row] = []
             async for part in self._inference.of_request(decoder, request, turn, record):
                 parts.append({name: part[name] for name in names})
-            made = partial(self._gather, parts, asked)
+            made = partial(gather, parts, asked, self.config, self.labels)
             size = sum(tensor.nbytes for part in parts for tensor in part.values())
             with timed() as taken:
                 outputs = await asyncio.to_thread(made) if size > _LARGE_ANSWER_BYTES else made()
@@ -225,36 +225,6 @@ class Version:
     def _check_outputs_size(self, rows: int, names: Sequence[str]) -> None:
         size = sum(self._output_bytes.get(name, 0) for name in names)
         check_answer_size(rows * size * _BYTES_OF_JSON)
-
-    def _asked(self, asked: Sequence[RequestedOutput]) -> Sequence[RequestedOutput]:
-        datatypes = {spec.name: spec.datatype for spec in self.config.outputs}
-        for output in asked:
-            if output.classes and datatypes[output.name] in _NO_CLASSES:
-                raise RequestError(
-                    "class result not available for output due to unsupported type "
-                    f"'{datatypes[output.name]}'"
-                )
-            if output.classes < 0:
-                raise RequestError(
-                    f"output '{output.name}': classification is {output.classes}; expected 0 or more"
-                )
-        return asked or [RequestedOutput(spec.name) for spec in self.config.outputs]
-
-    def _gather(
-        self, parts: Sequence[Row], asked: Sequence[RequestedOutput]
-    ) -> dict[str, NDArray[np.generic]]:
-        labelled = {spec.name for spec in self.config.outputs if spec.label_filename}
-        outputs = {output.name: joined(parts, output.name) for output in asked}
-        for output in asked:
-            if output.classes:
-                array = outputs[output.name]
-                labels = self.labels if output.name in labelled else ()
-                if self.config.max_batch_size:
-                    outputs[output.name] = best_classes(array, output.classes, labels)
-                else:
-                    (best,) = best_classes(array[np.newaxis], output.classes, labels)
-                    outputs[output.name] = best
-        return outputs
 
 
 def check_answer_size(size: int) -> None:
