@@ -2,7 +2,8 @@
 
     model_repository/NAME/config.pbtxt        what the model is (model_config.py)
     model_repository/NAME/labels.txt          its classes (labels.py)
-    model_repository/NAME/VERSION/model.onnx  one folder a version, named 1, 2, 3, ...
+    model_repository/NAME/VERSION/model.onnx  one folder a version, named 1, 2, 3, ...; beside it
+                                              copies of both, so that it can be served alone
 
 A version is written into a hidden folder beside it and renamed into place, so a version that
 exists is whole, and a reader never meets half of one. The price: config.pbtxt and labels.txt are
@@ -147,9 +148,11 @@ def publish(
         write_model(staging / MODEL_FILE)
         if finish is not None:
             config = finish(staging / MODEL_FILE)
-        _flush(staging / MODEL_FILE)  # the rename must not outlive the content
-        replace_text(model_dir / LABELS_FILE, "".join(f"{label}\n" for label in labels))
-        replace_text(model_dir / CONFIG_FILE, config.to_text())
+        for folder in (staging, model_dir):  # the version's own, for who takes it alone
+            replace_text(folder / LABELS_FILE, "".join(f"{label}\n" for label in labels))
+            replace_text(folder / CONFIG_FILE, config.to_text())
+        for path in staging.iterdir():
+            _flush(path)  # the rename must not outlive the content
         return _rename_to_next_version(staging, model_dir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from contract.demands import parse_resource
 from contract.hardware import available_cpus
+from contract.locations import Bucket
 from server.decoder import Decoder
 from server.engine import Engine
 from server.errors import LoadError
@@ -42,7 +43,7 @@ from server.repository import Control, Repository
 from server.response_cache import ResponseCache
 from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
-from server.sources import find_source
+from server.sources import Source, find_source
 from server.trace_settings import Setting, TraceSettings
 from server.watcher import Watcher
 
@@ -76,7 +77,7 @@ class Server(kserve.ModelServer):
         self._decoder = Decoder(threads, options.max_pixels)
         cache = ResponseCache(options.cache_bytes) if options.cache_bytes else None
         self._repository = Repository(
-            find_source(options.model_repository, options.model_dir, options.model_name),
+            open_source(options),
             Engine(
                 options.provider,
                 options.precision,
@@ -230,6 +231,15 @@ class Server(kserve.ModelServer):
             if isinstance(result, BaseException):
                 raise result
         logger.info("stopped")
+
+
+def open_source(options: ServerOptions) -> Source:
+    """Where the models lie that are to be served."""
+    if not isinstance(options.model_repository, Bucket):
+        return find_source(options.model_repository, options.model_dir, options.model_name)
+    from server.bucket_source import open_bucket  # noqa: PLC0415  # for who has a bucket alone
+
+    return open_bucket(options.model_repository, options.bucket_cache_dir)
 
 
 def open_tracing(exporter: Exporter, settings: TraceSettings, server_name: str) -> "Tracing":

@@ -108,7 +108,8 @@ class Repository(kserve.ModelRepository):
         Raises:
             LoadError: The repository cannot be read.
         """
-        folders = await asyncio.to_thread(self.source.folders)
+        named = None if self._loads_all else dict.fromkeys(self.control.load_models)
+        folders = await asyncio.to_thread(self.source.folders, named)
         names = folders.keys() if self._loads_all else self.control.load_models
         for name in sorted(names):
             self.models[name] = ServedModel(name, self._decoder)
@@ -184,6 +185,7 @@ class Repository(kserve.ModelRepository):
 
     async def stop(self) -> None:
         """Stop every model after the run that it is at."""
+        self.source.stop()
         for model in self.served():
             self._lifecycle.see_off(model, model.unload())
         await self._lifecycle.stop()
@@ -192,7 +194,7 @@ class Repository(kserve.ModelRepository):
         self, name: str, override: ModelConfig | None, files: Mapping[str, bytes]
     ) -> LoadFailed | None:
         if not files:
-            folders = await asyncio.to_thread(self.source.folders)
+            folders = await asyncio.to_thread(self.source.folders, {name: override})
             if name not in folders:
                 raise NotPolled(name)
             return await self.bring(folders[name], override)
@@ -216,7 +218,7 @@ class Repository(kserve.ModelRepository):
         if self.control.mode != "explicit":
             return ()
         try:
-            return self.source.folders()
+            return self.source.names()
         except LoadError as err:
             logger.warning("cannot list the repository reason=%s", err)
             return ()

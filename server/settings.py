@@ -2,11 +2,12 @@
 
 import itertools
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from contract.demands import parse_resource
+from contract.locations import Location, parse_location
 from contract.options import Options
 from contract.pictures import DEFAULT_MAX_PIXELS
 
@@ -19,8 +20,13 @@ _DIGITS: Final = 18
 class ServerOptions(Options):
     """What `aperture-serve` can be told."""
 
-    model_repository: Path | None = Field(
-        None, description="folder of model folders, in Triton's layout"
+    model_repository: Annotated[Location | None, BeforeValidator(parse_location)] = Field(
+        None, description="folder of model folders, in Triton's layout; or s3://BUCKET/PREFIX"
+    )
+    bucket_cache_dir: Path | None = Field(
+        None,
+        description="with a bucket, folder for the copies of what is served, kept for the next "
+        "start; a temporary one if not given",
     )
     model_name: str | None = Field(
         None, description="with --model_dir, the name that one model answers to"

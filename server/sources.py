@@ -9,7 +9,8 @@ A model's folder has Triton's layout, NAME/{config.pbtxt, VERSION/model.onnx}, c
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import ContractError
@@ -36,15 +37,21 @@ class ModelFolder:
         name: The name that the model answers to.
         path: The folder.
         bare_file: The ONNX file beside config.pbtxt, where there are no version folders.
+        trouble: Why the files are not what they are to be; empty where they are.
+        faults: The same of single versions.
     """
 
     name: str
     path: Path
     bare_file: Path | None = None
+    trouble: str = ""
+    faults: Mapping[int, str] = field(default_factory=dict)
 
     def versions(self) -> list[int]:
         """The version numbers, ascending."""
-        return [_BARE_VERSION] if self.bare_file is not None else list_versions(self.path)
+        if self.bare_file is not None:
+            return [_BARE_VERSION]
+        return sorted({*list_versions(self.path), *self.faults})
 
     def version_dir(self, number: int) -> Path:
         """Where the version's files lie."""
@@ -56,6 +63,8 @@ class ModelFolder:
         Raises:
             LoadError: There is none.
         """
+        if number in self.faults:
+            raise LoadError(self.faults[number])
         if self.bare_file is not None:
             return self.bare_file
         if Path(config.model_file).name != config.model_file or config.model_file == "..":
@@ -76,6 +85,8 @@ class ModelFolder:
         Raises:
             LoadError: The file cannot be used.
         """
+        if self.trouble:
+            raise LoadError(self.trouble)
         if not (self.path / CONFIG_FILE).exists():
             return empty_model_config(self.name)
         try:
@@ -98,8 +109,22 @@ class Source:
     one_name: str | None
     is_model: bool
 
-    def folders(self) -> dict[str, ModelFolder]:
-        """The folder of each model that lies there now, by name.
+    def names(self) -> Iterable[str]:
+        """The models that lie there.
+
+        Raises:
+            LoadError: The folder cannot be read.
+        """
+        return self.folders()
+
+    def stop(self) -> None:
+        """End what a look at the repository is at."""
+
+    def folders(
+        self,
+        asked: Mapping[str, ModelConfig | None] | None = None,  # all cost nothing
+    ) -> dict[str, ModelFolder]:
+        """The folder of each model that lies there now, by name; of `asked`, at least these.
 
         Raises:
             LoadError: The folder cannot be read.
@@ -142,7 +167,22 @@ def find_source(repository: Path | None, model_dir: Path | None, name: str | Non
         if not source.folders():
             logger.warning("repository=%s holds no model; nothing will be served", root)
         return source
+    _refuse_mixed(root)
     return Source(root, name or _config_name(root), is_model=True)
+
+
+def _refuse_mixed(root: Path) -> None:
+    """Refuse a version's files that lie among other versions, because no one knows whose they are.
+
+    KServe's storage initializer copies by key prefix, so a storageUri .../NAME/1 without a slash at
+    its end also brings .../NAME/11, as the folder 1.
+    """
+    versions = list_versions(root)
+    if versions and (root / MODEL_FILE).exists():
+        raise LoadError(
+            f"{root} holds {MODEL_FILE} beside the version folders {', '.join(map(str, versions))}; "
+            "expected one of them; the storageUri of a version ends with a slash"
+        )
 
 
 def is_model(folder: Path) -> bool:

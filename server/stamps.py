@@ -53,9 +53,21 @@ def stamp_model(folder: ModelFolder) -> ModelStamp:
         for entry in os.scandir(folder.path)
         if entry.is_file() and not entry.name.startswith(".")
     )
+    if folder.trouble:
+        shared.append(_stamp_fault(folder.trouble))
     versions = folder.versions() if folder.bare_file is None else []
-    stamped = [(number, _stamp_tree(folder.version_dir(number))) for number in versions]
+    stamped = [(number, _stamp_version(folder, number)) for number in versions]
     return ModelStamp(tuple(shared), tuple(stamped or [(one, ()) for one in folder.versions()]))
+
+
+def _stamp_version(folder: ModelFolder, number: int) -> Stamp:
+    if number in folder.faults:
+        return (_stamp_fault(folder.faults[number]),)
+    return _stamp_tree(folder.version_dir(number))
+
+
+def _stamp_fault(reason: str) -> FileStamp:
+    return "fault", 0, reason
 
 
 def _stamp_tree(folder: Path) -> Stamp:

@@ -129,7 +129,7 @@ class EvaluateSettings(Options):
     checkpoint: Path | None = Field(
         default=None, description="Evaluate this checkpoint folder, or a run's newest checkpoint"
     )
-    model_repository: RepositoryPlace | None = Field(
+    model_repository: Annotated[Location | None, BeforeValidator(parse_location)] = Field(
         default=None, description="Evaluate the published model --name of this repository"
     )
     url: str | None = Field(

@@ -20,7 +20,9 @@ def test_versions_count_up_and_hold_all_files(tmp_path: Path) -> None:
     assert [one.version for one in published] == [1, 2, 3]
     model_dir = published[0].model_dir
     names = sorted(path.relative_to(model_dir).as_posix() for path in model_dir.rglob("*.*"))
-    assert names == ["1/model.onnx", "2/model.onnx", "3/model.onnx", "config.pbtxt", "labels.txt"]
+    described = ["config.pbtxt", "labels.txt"]
+    versions = [f"{n}/{name}" for n in (1, 2, 3) for name in (*described, "model.onnx")]
+    assert names == [*versions, *described]
     assert read_labels(model_dir / "labels.txt") == LABELS
 
 

@@ -43,7 +43,8 @@ def test_fit_publishes_a_version_with_config_and_labels(trained: Trained) -> Non
     model_dir = trained.repository / trained.name
     config = read_model_config(model_dir)
     assert sorted(path.name for path in model_dir.iterdir()) == ["1", "config.pbtxt", "labels.txt"]
-    assert [path.name for path in (model_dir / "1").iterdir()] == ["model.onnx"]
+    files = sorted(path.name for path in (model_dir / "1").iterdir())
+    assert files == ["config.pbtxt", "labels.txt", "model.onnx"]
     assert read_labels(model_dir / "labels.txt") == LABELS
     assert config.max_batch_size == 64
     assert [(spec.name, spec.datatype, spec.dims) for spec in config.inputs] == [
