@@ -30,16 +30,14 @@ class Case:
     write: Callable[[Path], Path]
 
 
-each_task = pytest.mark.parametrize(
-    "case",
-    [
-        Case("semantic-segmentation", "segformer-tiny", LABELS, write_blocks),
-        Case("object-detection", "detr-tiny", ("square", "disc"), write_boxes),
-        # all of its anchors have one score, and at 64 fewer of them than its configuration's 300
-        Case("object-detection", "dfine-nano", ("square", "disc"), write_boxes),
-    ],
-    ids=lambda case: case.size,
-)
+SEGMENTER = Case("semantic-segmentation", "segformer-tiny", LABELS, write_blocks)
+DETR = Case("object-detection", "detr-tiny", ("square", "disc"), write_boxes)
+# At first all of its anchors have one score, and at 64 there are fewer than its configuration's 300.
+DFINE = Case("object-detection", "dfine-nano", ("square", "disc"), write_boxes)
+
+
+def each(*cases: Case) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.size)
 
 
 def fit(task: TaskName, folder: Path, *more: str) -> int:
@@ -50,7 +48,7 @@ def fit(task: TaskName, folder: Path, *more: str) -> int:
     )
 
 
-@each_task
+@each(SEGMENTER, DETR, DFINE)
 def test_no_epoch_publishes_the_starting_weights_evaluated(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -89,7 +87,7 @@ def test_no_epoch_publishes_the_starting_weights_evaluated(
     assert "was published by this run before" in capsys.readouterr().out
 
 
-@each_task
+@each(SEGMENTER, DETR)
 def test_smallest_part_of_an_epoch_is_one_step(tmp_path: Path, case: Case) -> None:
     case.write(tmp_path / "data")
     assert fit(case.task, tmp_path, "--model", case.size, "--num_train_epochs", "1e-6") == 0
