@@ -34,6 +34,7 @@ class TensorSpec:
         dims: Its shape without the batch axis; -1 is any size.
         label_filename: The file of class names of an output, or the empty string.
         reshape: The graph's shape of it where that is another than `dims`, or None.
+        optional: Whether a request may leave this input out, for the graph's own value.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TensorSpec:
     dims: tuple[int, ...]
     label_filename: str = ""
     reshape: tuple[int, ...] | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,11 +217,12 @@ def _tensor_spec(entry: Any, label_filename: str = "") -> TensorSpec:
         dims=tuple(entry.dims),
         label_filename=label_filename,
         reshape=tuple(entry.reshape.shape) if entry.HasField("reshape") else None,
+        optional=getattr(entry, "optional", False),  # outputs have no such field
     )
 
 
 def _complete_tensors(entries: Any, specs: Sequence[TensorSpec]) -> None:
-    """Give each tensor its datatype, dims and reshape; what else the file says of it stays."""
+    """Give each tensor what its spec says of it; what else the file says stays."""
     present = {entry.name: entry for entry in entries}
     for spec in specs:
         entry = present.get(spec.name)
@@ -232,6 +235,8 @@ def _complete_tensors(entries: Any, specs: Sequence[TensorSpec]) -> None:
         if spec.reshape is not None:
             entry.reshape.shape[:] = spec.reshape
             entry.reshape.SetInParent()
+        if spec.optional != getattr(entry, "optional", False):
+            entry.optional = spec.optional
 
 
 def _data_type(datatype: str) -> int:

@@ -72,7 +72,9 @@ def _warm_up(config: ModelConfig, message: Any) -> WarmUp:
         )
     expected = {spec.name: spec.datatype for spec in config.inputs}
     inputs = {name: _warm_up_input(config, message, name) for name in message.inputs}
-    if {name: one.datatype for name, one in inputs.items()} != expected:
+    needed = {spec.name for spec in config.inputs if not spec.optional}
+    given = {name: one.datatype for name, one in inputs.items()}
+    if not given.items() <= expected.items() or not needed <= given.keys():
         raise refusal(
             config,
             f"model_warmup '{message.name}': its inputs are "

@@ -6,6 +6,7 @@ would be there. Where an entry names only a tensor, its datatype and dims are co
 Source: https://github.com/triton-inference-server/onnxruntime_backend, AutoCompleteConfig.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from contract.config_fields import refusal_of
 from contract.model_config import BACKEND, PLATFORM, ModelConfig, TensorSpec
 from server.errors import LoadError
 from server.graph import DATATYPE_OF_ONNX, Graph, GraphTensor
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_BATCH_SIZE: Final = 4
 """Triton's `--backend-config=default-max-batch-size`."""
@@ -44,7 +47,8 @@ def complete(config: ModelConfig, graph: Graph, path: Path) -> ModelConfig:
         LoadError: They contradict each other; names the tensor, and what each says of it.
     """
     size = _max_batch_size(config, graph)
-    inputs = _complete_all("input", config.inputs, graph.inputs, size, path)
+    known = (*graph.inputs, *graph.defaults) if config.inputs else graph.inputs
+    inputs = _needed(_complete_all("input", config.inputs, known, size, path), graph, config.name)
     outputs = _complete_all("output", config.outputs, graph.outputs, size, path)
     if not outputs:
         raise LoadError(f"{path}: the graph has no output")
@@ -79,6 +83,19 @@ def _max_batch_size(config: ModelConfig, graph: Graph) -> int:
             f"{list(fixed[0].shape)}, whose first axis is not dynamic"
         )
     return 0
+
+
+def _needed(inputs: Sequence[TensorSpec], graph: Graph, model: str) -> list[TensorSpec]:
+    """The inputs, of which those are optional that the graph has a value for."""
+    defaults = {tensor.name for tensor in graph.defaults}
+    for spec in inputs:
+        if spec.optional and spec.name not in defaults:
+            logger.warning(
+                "model=%s: input '%s' is optional in config.pbtxt, but the graph has no value for "
+                "it; requests without it are refused",
+                *(model, spec.name),
+            )
+    return [replace(spec, optional=spec.optional and spec.name in defaults) for spec in inputs]
 
 
 def _complete_all(

@@ -41,10 +41,17 @@ class GraphTensor:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What a graph takes and gives."""
+    """What a graph takes and gives.
+
+    Attributes:
+        inputs: What each run needs.
+        outputs: What it gives.
+        defaults: Inputs with a value of their own, an initializer, which a run may replace.
+    """
 
     inputs: tuple[GraphTensor, ...]
     outputs: tuple[GraphTensor, ...]
+    defaults: tuple[GraphTensor, ...] = ()
 
     @property
     def has_strings(self) -> bool:
@@ -54,7 +61,11 @@ class Graph:
 
 def read_graph(session: ort.InferenceSession) -> Graph:
     """The tensors of the session's graph."""
-    return Graph(_tensors(session.get_inputs()), _tensors(session.get_outputs()))
+    return Graph(
+        _tensors(session.get_inputs()),
+        _tensors(session.get_outputs()),
+        _tensors(session.get_overridable_initializers()),
+    )
 
 
 def _tensors(nodes: Iterable[Any]) -> tuple[GraphTensor, ...]:

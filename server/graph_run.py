@@ -41,7 +41,8 @@ def graph_run(
         LoadError: onnxruntime's Python interface cannot hand over such tensors side by side.
     """
     names = [spec.name for spec in config.outputs]
-    shapes = {node.name: node.shape for node in (*session.get_inputs(), *session.get_outputs())}
+    inputs = (*session.get_inputs(), *session.get_overridable_initializers())
+    shapes = {node.name: node.shape for node in (*inputs, *session.get_outputs())}
     batched = config.max_batch_size > 0
     give = {spec.name: _giver(spec, shapes[spec.name], batched) for spec in config.inputs}
     take = {spec.name: _taker(spec, shapes[spec.name], batched) for spec in config.outputs}

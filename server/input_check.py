@@ -38,8 +38,13 @@ def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) 
         return
     specs = {spec.name: spec for spec in config.inputs}
     about = f"[request id: {request.id or '<id_unknown>'}] "
-    _check_names(request.inputs, list(specs), config.name, about)
+    _check_names(request.inputs, config, about)
     if config.max_batch_size:
+        if not request.inputs:  # all of them are optional
+            raise RequestError(
+                f"{about}inference request batch-size must be >= 1 for '{config.name}'; got no "
+                "input that has one"
+            )
         _check_batch_sizes(request.inputs, config.name, about)
     for tensor in request.inputs:
         _check_tensor(tensor, specs[tensor.name], config, about)
@@ -65,20 +70,33 @@ def _check_pictures(tensor: Tensor, config: ModelConfig) -> None:
         )
 
 
-def _check_names(tensors: Sequence[Tensor], names: Sequence[str], model: str, about: str) -> None:
+def _check_names(tensors: Sequence[Tensor], config: ModelConfig, about: str) -> None:
+    names = [spec.name for spec in config.inputs]
+    needed = [spec.name for spec in config.inputs if not spec.optional]
     given = [tensor.name for tensor in tensors]
     if twice := [name for name in given if given.count(name) > 1]:
         raise RequestError(f"{about}input '{twice[0]}' already exists in request")
-    if len(given) != len(names):
-        missing = [name for name in names if name not in given]
-        raise RequestError(
-            f"{about}expected {len(names)} inputs but got {len(given)} inputs for model "
-            f"'{model}'. Got input(s) {_quoted(given)}, but missing required input(s) "
-            f"{_quoted(missing)}. Please provide all required input(s)."
-        )
+    missing = [name for name in needed if name not in given]
+    if not len(needed) <= len(given) <= len(names):
+        raise RequestError(_wrong_count(config, given, missing, about))
     for name in given:
         if name not in names:
-            raise RequestError(f"unexpected inference input '{name}' for model '{model}'")
+            raise RequestError(f"unexpected inference input '{name}' for model '{config.name}'")
+    if missing:  # and optional ones in their place
+        raise RequestError(_wrong_count(config, given, missing, about))
+
+
+def _wrong_count(
+    config: ModelConfig, given: Sequence[str], missing: Sequence[str], about: str
+) -> str:
+    most = len(config.inputs)
+    least = sum(not spec.optional for spec in config.inputs)
+    expected = f"{most} inputs" if least == most else f"number of inputs between {least} and {most}"
+    return (
+        f"{about}expected {expected} but got {len(given)} inputs for model '{config.name}'. "
+        f"Got input(s) {_quoted(given)}, but missing required input(s) {_quoted(missing)}. "
+        "Please provide all required input(s)."
+    )
 
 
 def _check_batch_sizes(tensors: Sequence[Tensor], model: str, about: str) -> None:

@@ -21,10 +21,14 @@ _SEED: Final = 0
 
 
 def default_row(config: ModelConfig) -> Row | None:
-    """Zeros for each input, without the batch axis; None where an axis may have any size."""
-    if any(dim < 0 for spec in config.inputs for dim in spec.dims):
+    """Zeros for each input that is needed, without the batch axis.
+
+    None where an axis may have any size, or no input is needed.
+    """
+    needed = [spec for spec in config.inputs if not spec.optional]
+    if not needed or any(dim < 0 for spec in needed for dim in spec.dims):
         return None
-    return {spec.name: _zeros(spec.datatype, spec.dims) for spec in config.inputs}
+    return {spec.name: _zeros(spec.datatype, spec.dims) for spec in needed}
 
 
 def warm_up_row(model_dir: Path, entry: WarmUp) -> Row:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 ELEMENT_OF_DATATYPE = {
     "BOOL": TensorProto.BOOL,
@@ -49,6 +50,18 @@ def identity_graph(*tensors: Through) -> onnx.ModelProto:
         for side in "xy"
     )
     graph = helper.make_graph(nodes, "through", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def sum_graph() -> onnx.ModelProto:
+    """A graph x[n, 2], bias[n, 2] -> y[n, 2], their sum, where bias is 1, 2 if it is not given."""
+    bias = numpy_helper.from_array(np.array([[1, 2]], np.float32), "bias")
+    names = ("x", "bias", "y")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in names]
+    node = helper.make_node("Add", ["x", "bias"], ["y"])
+    graph = helper.make_graph([node], "sum", values[:2], values[2:], [bias])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return model

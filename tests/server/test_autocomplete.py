@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -9,7 +10,7 @@ from contract.model_config import ModelConfig, TensorSpec, empty_model_config, p
 from server.autocomplete import check_origin, complete
 from server.errors import LoadError
 from server.graph import Graph, read_graph
-from tests.onnx_graphs import ELEMENT_OF_DATATYPE, Through, identity_graph
+from tests.onnx_graphs import ELEMENT_OF_DATATYPE, Through, identity_graph, sum_graph
 
 PATH = Path("model.onnx")
 PAIR = Through("", "FP32", ["n", 2])
@@ -162,3 +163,28 @@ def test_models_of_other_kinds_are_refused(text: str, message: str) -> None:
 )
 def test_onnx_models_are_served(text: str) -> None:
     check_origin(parse_model_config(text))
+
+
+def default_graph() -> Graph:
+    return read_graph(ort.InferenceSession(sum_graph().SerializeToString()))
+
+
+def test_an_initializer_is_an_input_where_config_names_it() -> None:
+    graph = default_graph()
+    assert [tensor.name for tensor in graph.defaults] == ["bias"]
+    assert [spec.name for spec in complete(empty_model_config("m"), graph, PATH).inputs] == ["x"]
+    text = '{"max_batch_size": 2, "input": [{"name": "x"}, {"name": "bias", "optional": true}]}'
+    config = complete(parse_model_config(text), graph, PATH)
+    assert config.inputs == (
+        TensorSpec("x", "FP32", (2,)),
+        TensorSpec("bias", "FP32", (2,), optional=True),
+    )
+
+
+def test_an_input_that_the_graph_needs_is_not_optional(caplog: pytest.LogCaptureFixture) -> None:
+    text = '{"max_batch_size": 2, "input": [{"name": "x", "optional": true}, {"name": "bias"}]}'
+    config = complete(parse_model_config(text), default_graph(), PATH)
+    assert [spec.optional for spec in config.inputs] == [False, False]
+    assert "input 'x' is optional in config.pbtxt, but the graph has no value" in caplog.text
+    assert '"optional": false' in json.dumps(config.to_json())
+    assert '"optional": true' not in json.dumps(config.to_json())

@@ -56,6 +56,52 @@ def test_other_tensors_are_refused_in_tritons_words(inputs: tuple[Tensor, ...], 
     assert text in str(caught.value)
 
 
+def optional_config() -> ModelConfig:
+    inputs = (
+        TensorSpec("A", "FP32", (2,)),
+        TensorSpec("B", "FP32", (2,), optional=True),
+        TensorSpec("C", "FP32", (2,), optional=True),
+    )
+    text = make_model_config("m", 4, inputs, (TensorSpec("D", "FP32", (1,)),), {})
+    assert [spec.optional for spec in text.inputs] == [False, True, True]
+    return text
+
+
+@pytest.mark.parametrize("names", ["A", "AB", "CA", "ABC"])
+def test_optional_inputs_may_be_left_out(names: str) -> None:
+    inputs = tuple(tensor(name, 3, 2) for name in names)
+    check_inputs(InferRequest("", inputs), optional_config(), pictures=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ("", "expected number of inputs between 1 and 3 but got 0 inputs for model 'm'. Got "
+             "input(s) [], but missing required input(s) ['A']. Please provide"),
+        ("ABCX", "expected number of inputs between 1 and 3 but got 4 inputs for model 'm'"),
+        ("BC", "Got input(s) ['B','C'], but missing required input(s) ['A']"),
+        ("AX", "unexpected inference input 'X' for model 'm'"),
+    ],
+)  # fmt: skip
+def test_needed_inputs_may_not(names: str, text: str) -> None:
+    inputs = tuple(tensor(name, 3, 2) for name in names)
+    with pytest.raises(RequestError) as caught:
+        check_inputs(InferRequest("", inputs), optional_config(), pictures=False)
+    assert text in str(caught.value)
+
+
+def test_where_all_are_optional_one_must_tell_the_batch_size() -> None:
+    inputs = (TensorSpec("A", "FP32", (2,), optional=True),)
+    for size in (0, 4):
+        config = make_model_config("m", size, inputs, (TensorSpec("D", "FP32", (1,)),), {})
+        request = InferRequest("", ())
+        if size == 0:
+            check_inputs(request, config, pictures=False)
+            continue
+        with pytest.raises(RequestError, match="batch-size must be >= 1 for 'm'; got no input"):
+            check_inputs(request, config, pictures=False)
+
+
 def test_the_request_is_named_by_its_id() -> None:
     for request_id, named in (("r7", "r7"), ("", "<id_unknown>")):
         with pytest.raises(RequestError) as caught:

@@ -1,11 +1,17 @@
+import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from server.decoder import Decoder
 from server.errors import LoadError
 from server.loader import load_version
 from server.sources import ModelFolder
+from server.tensors import InferRequest, Tensor
+from tests.onnx_graphs import sum_graph
 from tests.repositories import ENGINE
 from tests.tiny_models import publish_colour_model
 
@@ -40,4 +46,56 @@ def test_a_field_that_is_not_served_is_a_reason_in_one_line(tmp_path: Path) -> N
 def test_a_bad_parameter_of_the_session_is_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 'parameters { key: "execution_mode" value { string_value: "2" } }')
     with pytest.raises(LoadError, match="Expected values for execution_mode are 0 or 1 but got 2"):
+        load_version(folder, 1, folder.read_config(), ENGINE)
+
+
+WARM_UP = """model_warmup { name: "w" batch_size: 2 inputs { key: "x"
+    value { data_type: TYPE_FP32 dims: 2 random_data: true } } }"""
+
+
+@pytest.mark.parametrize("more", ["", WARM_UP])
+def test_an_optional_input_has_the_graphs_value_where_it_is_left_out(
+    tmp_path: Path, more: str
+) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/model.onnx").write_bytes(sum_graph().SerializeToString())
+    (tmp_path / "config.pbtxt").write_text(
+        f"""name: "sums" max_batch_size: 8 dynamic_batching {{}} {more}
+        input {{ name: "x" data_type: TYPE_FP32 dims: 2 }}
+        input {{ name: "bias" data_type: TYPE_FP32 dims: 2 optional: true }}"""
+    )
+    folder = ModelFolder("sums", tmp_path)
+    version = load_version(folder, 1, folder.read_config(), ENGINE)
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(1, 2)).astype(np.float32) for _ in range(20)]
+
+    async def ask(i: int) -> Any:
+        given = [Tensor("x", "FP32", (1, 2), rows[i])]
+        if i % 3:
+            given.append(Tensor("bias", "FP32", (1, 2), np.full((1, 2), i, np.float32)))
+        return await version.infer(decoder, InferRequest("", tuple(given)))
+
+    async def main() -> list[Any]:
+        version.start()
+        answers = await asyncio.gather(*(ask(i) for i in range(20)))
+        await version.stop()
+        return answers
+
+    decoder = Decoder(1, 1)
+    answers = asyncio.run(main())
+    for i, answer in enumerate(answers):
+        bias = np.full((1, 2), i, np.float32) if i % 3 else np.array([[1, 2]], np.float32)
+        np.testing.assert_array_equal(dict(answer)["y"], rows[i] + bias)
+
+
+def test_a_warm_up_needs_what_a_request_needs(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/model.onnx").write_bytes(sum_graph().SerializeToString())
+    (tmp_path / "config.pbtxt").write_text(
+        f"""name: "sums" max_batch_size: 8 {WARM_UP.replace('"x"', '"bias"')}
+        input {{ name: "x" data_type: TYPE_FP32 dims: 2 }}
+        input {{ name: "bias" data_type: TYPE_FP32 dims: 2 optional: true }}"""
+    )
+    folder = ModelFolder("sums", tmp_path)
+    with pytest.raises(LoadError, match="its inputs are bias FP32; expected bias FP32, x FP32"):
         load_version(folder, 1, folder.read_config(), ENGINE)

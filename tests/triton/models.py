@@ -22,7 +22,7 @@ DATATYPES: Final = {
 
 
 def write_models(repository: Path) -> None:
-    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched` and `versions`."""
+    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional` and `versions`."""
     publish_colour_model(repository, "colour")
     _write(repository, "simple", _simple_config("simple"), _simple)
     _write(repository, "counted", _simple_config("counted"), _simple)
@@ -31,6 +31,7 @@ def write_models(repository: Path) -> None:
     _write(repository, "labelled", _LABELLED, _labelled)
     (repository / "labelled/labels.txt").write_text("zero\none\ntwo\nthree\nfour\n")
     _write(repository, "unbatched", _UNBATCHED, _unbatched)
+    _write(repository, "optional", _OPTIONAL, _optional)
     for number in (1, 2, 3):
         _write(repository, "versions", _VERSIONS, partial(_plus, number), number)
 
@@ -81,6 +82,14 @@ _UNBATCHED: Final = (
     _head("unbatched", 0)
     + _tensor("input", "rows", "FP32", "-1, 3")
     + _tensor("output", "sums", "FP32", "-1")
+)
+_OPTIONAL: Final = (
+    _head("optional", 4)
+    + _tensor("input", "rows", "FP32", "2")
+    + _tensor("input", "bias", "FP32", "2", "optional: true ")
+    + _tensor("input", "scale", "FP32", "1", "optional: true ")
+    + _tensor("output", "result", "FP32", "2")
+    + "dynamic_batching {}\n"
 )
 _VERSIONS: Final = (
     _head("versions", 4)
@@ -139,6 +148,22 @@ def _unbatched() -> onnx.GraphProto:
     axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
     rows, sums = _value("rows", TensorProto.FLOAT, "n", 3), _value("sums", TensorProto.FLOAT, "n")
     return _graph(nodes, [rows], [sums], [axes])
+
+
+def _optional() -> onnx.GraphProto:
+    """(rows + bias) * scale, where bias is 10, 20 and scale 2 if nothing else is given."""
+    widths = {"rows": 2, "bias": 2, "scale": 1, "result": 2}
+    values = [_value(name, TensorProto.FLOAT, "batch", width) for name, width in widths.items()]
+    defaults = {"bias": [[10.0, 20.0]], "scale": [[2.0]]}
+    nodes = [
+        helper.make_node("Add", ["rows", "bias"], ["sum"]),
+        helper.make_node("Mul", ["sum", "scale"], ["result"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(array, np.float32), name)
+        for name, array in defaults.items()
+    ]
+    return _graph(nodes, values[:3], values[3:], constants)
 
 
 def _plus(number: int) -> onnx.GraphProto:

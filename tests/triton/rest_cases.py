@@ -29,16 +29,43 @@ def rest_cases() -> list[Case]:
         *_infer(),
         *_binary(),
         *_outputs(),
+        *_optional(),
         *_envelopes(),
         *refusals(),
         *settings(),
     ]
 
 
+def _optional() -> Iterator[Case]:
+    rows = tensor("rows", "FP32", [2, 2], [1, 2, 3, 4])
+    bias = tensor("bias", "FP32", [2, 2], [0, 0, 1, 1])
+    scale = tensor("scale", "FP32", [2, 1], [3, 4])
+    asked = {
+        "none of both": (rows,),
+        "the first": (rows, bias),
+        "the second": (scale, rows),
+        "both": (scale, bias, rows),
+        "not the needed one": (bias, scale),
+        "nothing at all": (),
+        "of another type": (rows, tensor("bias", "INT32", [2, 2], [0, 0, 1, 1])),
+    }
+    for name, inputs in asked.items():
+        yield Case(f"optional inputs: {name}", "/v2/models/optional/infer", request(*inputs))
+
+
 def _information() -> Iterator[Case]:
     for path in ("/v2/health/live", "/v2/health/ready", "/v2", "/v2/"):
         yield Case(f"GET {path}", path)
-    for name in ("colour", "simple", "strings", "types", "labelled", "unbatched", "versions"):
+    for name in (
+        "colour",
+        "simple",
+        "strings",
+        "types",
+        "labelled",
+        "unbatched",
+        "optional",
+        "versions",
+    ):
         for suffix in ("", "/ready", "/config"):
             yield Case(f"GET {name}{suffix}", f"/v2/models/{name}{suffix}")
     for path in ("", "/versions/1"):
