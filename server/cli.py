@@ -19,6 +19,7 @@ from server.settings import ENVIRONMENT_PREFIX, ServerOptions
 
 def main() -> None:
     """Serve a model repository until SIGTERM; exits 2 on bad options, 1 if it cannot start."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     try:
         options = parse_options(sys.argv[1:], os.environ)
         serve(options, asked_exporter(os.environ))

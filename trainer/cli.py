@@ -50,6 +50,7 @@ _SettingsT = TypeVar("_SettingsT", bound=Options)
 
 def main() -> None:
     """Entry point of `aperture-train`."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     if cpu_limit() is not None:  # torch counts the node's cores; torchrun and users may say more
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     sys.exit(run(sys.argv[1:], os.environ))

@@ -181,3 +181,16 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, server: LiveServer) -> N
         assert len(lines) == 1
         assert str(port) in lines[0]
         assert "Traceback" not in second.log.read_text()
+
+
+def test_nothing_is_noted_or_sent_about_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime 1.29 and later do, by a file of the home folder, if it is not forbidden."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    publish_colour_model(tmp_path / "repository", "colour")
+    with live_server(tmp_path / "log", "--model_repository", str(tmp_path / "repository")):
+        assert list(home.rglob("*")) == []
