@@ -43,7 +43,13 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
     started = start(folder, number, config, engine)
     choice, config = started.choice, started.config
     labels = _read_labels(folder.path, config)
-    version = Version(number, config, labels, _limited(started, engine), engine)
+    execution = _limited(started, engine)
+    try:
+        version = Version(number, config, labels, execution, engine)
+    except Exception:
+        for permit in execution.permits:
+            permit.leave()
+        raise
     logger.info(
         "loaded model=%s version=%d provider=%s precision=%s reason=%s",
         *(config.name, number, choice.provider, choice.precision, choice.reason),

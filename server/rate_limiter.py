@@ -86,7 +86,7 @@ class Permit:
 class RateLimiter:
     """The resources of the server, and who has them.
 
-    `check` and `join` may be called from any thread, everything else from the event loop.
+    `check`, `join` and `leave` may be called from any thread, everything else from the event loop.
 
     Args:
         given: How many copies there are, by resource and device (`EVERY_DEVICE`); empty: of each
@@ -137,7 +137,6 @@ class RateLimiter:
         """Take out an instance that runs no more."""
         with self._joining:
             self._set_members(tuple(one for one in self._members if one is not permit))
-        self.dispatch()
 
     def begin(self, permit: Permit) -> None:
         """Let an instance wait from now on."""

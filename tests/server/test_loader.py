@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from server.decoder import Decoder
 from server.errors import LoadError
 from server.loader import load_version
+from server.rate_limiter import RateLimiter
 from server.sources import ModelFolder
 from server.tensors import InferRequest, Tensor
 from tests.onnx_graphs import sum_graph
@@ -99,3 +101,38 @@ def test_a_warm_up_needs_what_a_request_needs(tmp_path: Path) -> None:
     folder = ModelFolder("sums", tmp_path)
     with pytest.raises(LoadError, match="its inputs are bias FP32; expected bias FP32, x FP32"):
         load_version(folder, 1, folder.read_config(), ENGINE)
+
+
+LIMITED = 'instance_group { kind: KIND_CPU rate_limiter { resources { name: "R" count: 4 } } }'
+
+
+def test_a_version_takes_its_needs_with_it(tmp_path: Path) -> None:
+    engine = replace(ENGINE, limiter=RateLimiter())
+    folder = folder_of(tmp_path, LIMITED)
+
+    async def main() -> None:
+        version = await asyncio.to_thread(load_version, folder, 1, folder.read_config(), engine)
+        assert engine.limiter is not None
+        assert engine.limiter.limits == {("R", 0): 4}
+        version.start()
+        await version.stop()
+        assert engine.limiter.limits == {}
+
+    asyncio.run(main())
+
+
+def test_a_version_that_cannot_be_served_leaves_no_needs(tmp_path: Path) -> None:
+    limiter = RateLimiter()
+    folder = folder_of(tmp_path, LIMITED)
+    (folder.path / "labels.txt").write_text("only one\n")
+    with pytest.raises(LoadError, match="1 labels for 3 classes"):
+        load_version(folder, 1, folder.read_config(), replace(ENGINE, limiter=limiter))
+    assert limiter.limits == {}
+
+
+def test_what_could_never_run_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LIMITED)
+    (folder.path / "1/model.onnx").write_bytes(b"no graph")
+    engine = replace(ENGINE, limiter=RateLimiter({("R", None): 3}))
+    with pytest.raises(LoadError, match='Resource count for "R" is limited to 3'):
+        load_version(folder, 1, folder.read_config(), engine)
