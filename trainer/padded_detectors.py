@@ -20,6 +20,8 @@ from transformers import (
     RTDetrV2ForObjectDetection,
 )
 
+from trainer.object_counts import objects_counted
+
 Labels = list[dict[str, Tensor]] | None
 
 _HIDDEN: Final = -1e4
@@ -39,7 +41,7 @@ class PaddedDetrForObjectDetection(DetrForObjectDetection):
         labels: Labels = None,
         **kwargs: Any,
     ) -> Any:
-        """As DETR's own, but for the frame of the labels' boxes."""
+        """As DETR's own, but for the frame of the labels' boxes and what its loss is divided by."""
         if labels is not None and pixel_mask is not None:
             content = torch.stack([pixel_mask.any(1).sum(1), pixel_mask.any(2).sum(1)], dim=1)
             scale = pixel_mask.shape[-1] / content.repeat(1, 2).to(pixel_values.dtype)
@@ -47,7 +49,8 @@ class PaddedDetrForObjectDetection(DetrForObjectDetection):
                 {**label, "boxes": label["boxes"] * part}
                 for label, part in zip(labels, scale, strict=True)
             ]
-        return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
+        with objects_counted(training=self.training):
+            return super().forward(pixel_values, pixel_mask, labels=labels, **kwargs)
 
 
 class _StartsInside(PreTrainedModel):

@@ -10,7 +10,7 @@ import pytest
 from contract.errors import OptionsError
 from server.cli import parse_options
 from server.settings import ServerOptions
-from tests.k8s.pods import MODELS, Pod, pods_of, predictors_of, trainers_of
+from tests.k8s.pods import MODELS, pods_of, predictors_of, trainers_of
 from tests.k8s.rendered import every_kustomization, kubectl, rendered
 from trainer.cli import run
 
