@@ -45,6 +45,8 @@ def test_service_accounts_secrets_and_claims_exist(kustomization: str) -> None:
         }
         here = names(manifests, "PersistentVolumeClaim")
         assert claims <= here | (set() if here & SHARED_CLAIMS else SHARED_CLAIMS)
+        sources = [one for container in pod.containers() for one in container.get("envFrom", ())]
+        assert {one["secretRef"]["name"] for one in sources} <= names(manifests, "Secret")
     for account in of_kind(manifests, "ServiceAccount"):
         wanted = {secret["name"] for secret in account.get("secrets", ())}
         assert wanted <= names(manifests, "Secret")
@@ -127,6 +129,20 @@ def test_a_predictor_reaches_its_bucket_and_nothing_else(kustomization: str) -> 
     for policy in of_kind(manifests, "NetworkPolicy"):
         if policy["metadata"]["name"] == "aperture-serve":
             assert bool(policy["spec"].get("egress")) == buckets
+
+
+@every_kustomization
+def test_a_storage_uri_names_a_claim_or_a_whole_prefix(kustomization: str) -> None:
+    for service in of_kind(rendered(kustomization), "InferenceService"):
+        predictors = [service["spec"]["predictor"]]
+        predictors += [canary["predictor"] for canary in service["spec"].get("canary", ())]
+        for predictor in predictors:
+            scheme, _, rest = predictor["model"]["storageUri"].partition("://")
+            if scheme == "pvc":
+                assert rest.split("/")[0] in SHARED_CLAIMS
+            else:  # kserve-storage copies every key that begins so: shapes/1 is shapes/10, too
+                assert scheme == "s3"
+                assert rest.endswith("/")
 
 
 @every_kustomization

@@ -57,7 +57,7 @@ def test_every_path_is_below_a_mount_that_can_be_written_where_it_must(kustomiza
                 written = {"--output_dir", "--engine_cache_dir"}
                 if pod in trainers_of(rendered(kustomization)):
                     written.add("--model_repository")
-                if flag in written:
+                if flag in written and path.startswith("/"):
                     (mount,) = [m for m in mounts if path == m or path.startswith(f"{m}/")]
                     assert not mounts[mount].get("readOnly"), f"{pod.owner}: {arg}"
 
@@ -79,7 +79,13 @@ def trainings() -> dict[str, list[str]]:
     if shutil.which("kubectl") is None:
         return {}
     found: dict[str, list[str]] = {}
-    for name in ("base", "overlays/gpu", "overlays/one-node", "overlays/train-distributed"):
+    for name in (
+        "base",
+        "overlays/gpu",
+        "overlays/s3",
+        "overlays/one-node",
+        "overlays/train-distributed",
+    ):
         for pod in trainers_of(rendered(name)):
             for container in pod.containers():
                 if container["args"] not in found.values():
