@@ -134,6 +134,7 @@ class Broken:
 
     def __init__(self, session: ort.InferenceSession) -> None:
         self.get_inputs, self.get_outputs = session.get_inputs, session.get_outputs
+        self.get_overridable_initializers = session.get_overridable_initializers
 
     def run(self, names: object, feeds: object) -> None:
         raise RuntimeError("no kernel")
