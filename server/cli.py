@@ -77,7 +77,8 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> None:
     handler = logging.StreamHandler()
     logging.getLogger().addHandler(handler)
     logs = LogSettings(handler)
-    logging.getLogger("kserve").setLevel(logging.WARNING)
+    for library in ("kserve", "aiobotocore", "botocore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(
         logging.INFO if options.access_log else logging.WARNING
     )

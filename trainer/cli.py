@@ -64,7 +64,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         format="%(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
-    for noisy in ("httpx", "onnxscript", "onnx_ir", "torch"):
+    for noisy in ("httpx", "onnxscript", "onnx_ir", "torch", "aiobotocore", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         text = _dispatch(argv, environ)

@@ -1,0 +1,177 @@
+"""A pod's start, life and end on this machine, in namespaces of its own; run by tests as a program.
+
+    unshare --mount --net ... python -m tests.k8s.kubelet < POD.json > WHAT_HAPPENED.json
+
+The container is a process whose root file system is read-only and whose mounts, arguments,
+environment and ports are those of the pod; the image is this machine. Probes are called on their
+schedule, as the kubelet calls them: startup until it succeeds, then the two others.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from contract.repository import publish
+from tests.picture_files import instances, noise_png
+from tests.tiny_models import LABELS, colour_config, write_colour_model
+
+_SET_FLAGS, _IS_UP, _REQUEST = 0x8914, 0x1, "16sh"
+_ANSWER_S: Final = 60.0
+READY, LIVE = "readinessProbe", "livenessProbe"
+
+
+@dataclass
+class Probes:
+    """Which probes of a container succeeded, with the time of each call.
+
+    Attributes:
+        container: The container of the pod.
+        done: Seconds since the start, the probe and whether it succeeded, of each call.
+    """
+
+    container: dict[str, Any]
+    started: float
+    done: list[tuple[float, str, bool]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Call the startup probe until it succeeds."""
+        probe = self.container["startupProbe"]
+        for _ in range(probe["failureThreshold"]):
+            time.sleep(probe["periodSeconds"])
+            if self.call("startupProbe"):
+                return
+        raise SystemExit(f"not started: {self.done}")
+
+    def run_until(self, wanted: Callable[[], bool], within_s: float) -> None:
+        """Call readiness and liveness on their schedules until `wanted`."""
+        begun = time.monotonic()
+        due = dict.fromkeys((READY, LIVE), begun)
+        while not wanted():
+            if time.monotonic() - begun > within_s:
+                raise SystemExit(f"not within {within_s} s: {self.done}")
+            name = min(due, key=lambda one: due[one])
+            time.sleep(max(0.0, due[name] - time.monotonic()))
+            self.call(name)
+            due[name] += self.container[name]["periodSeconds"]
+
+    def call(self, name: str) -> bool:
+        """One call, which fails as a whole after its timeout."""
+        probe = self.container[name]
+        where = probe["httpGet"]
+        try:
+            answer = httpx.get(
+                f"http://127.0.0.1:{where['port']}{where['path']}", timeout=probe["timeoutSeconds"]
+            )
+            succeeded = 200 <= answer.status_code < 400
+        except httpx.TransportError:
+            succeeded = False
+        self.done.append((time.monotonic() - self.started, name, succeeded))
+        return succeeded
+
+    def ready(self) -> bool:
+        """Whether the last readiness probe succeeded."""
+        return next((ok for _, name, ok in reversed(self.done) if name == READY), False)
+
+
+def mount_all(pod: dict[str, Any]) -> None:
+    """Mount the container's volumes, and let it write nowhere else."""
+    (container,) = pod["spec"]["containers"]
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    _run("mount", "--make-rprivate", "/")
+    _run("mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    for mount in container["volumeMounts"]:
+        path = Path(mount["mountPath"])
+        if "emptyDir" in volumes[mount["name"]] and mount["name"] != "models":
+            continue  # later, so that what lies in this machine's /tmp can be mounted
+        path.mkdir(parents=True, exist_ok=True)
+        _run("mount", "--bind", pod["folders"][mount["name"]], str(path))
+        if mount.get("readOnly"):
+            _run("mount", "-o", "remount,bind,ro", str(path))
+    volume = Path("/mnt/volume")  # the trainer's mount of the same claim
+    volume.mkdir()
+    _run("mount", "--bind", pod["folders"]["volume"], str(volume))
+    _run("mount", "-o", "remount,bind,ro", "/")
+    for mount in container["volumeMounts"]:
+        if mount["name"] != "models" and "emptyDir" in volumes[mount["name"]]:
+            _run("mount", "-t", "tmpfs", "tmpfs", mount["mountPath"])
+
+
+def raise_loopback() -> None:
+    """Set the namespace's loopback up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack(_REQUEST, b"lo", _IS_UP))
+
+
+def ask(model: str) -> dict[str, float]:
+    """The scores of a picture, by label."""
+    url = f"http://127.0.0.1:8080/v1/models/{model}:predict"
+    answer = httpx.post(url, json=instances(noise_png(1)), timeout=_ANSWER_S)
+    answer.raise_for_status()
+    (labels,) = answer.json()["predictions"]
+    return {entry["label"]: entry["score"] for entry in labels}
+
+
+def live(pod: dict[str, Any]) -> dict[str, Any]:
+    """Start the container, let it serve and perhaps change its model, and end it."""
+    (container,) = pod["spec"]["containers"]
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environ |= {entry["name"]: entry["value"] for entry in container.get("env", ())}
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [*container["command"], *container["args"]], env=environ, cwd="/", stdout=sys.stderr
+    )
+    try:
+        probes = Probes(container, started)
+        probes.start()
+        probes.run_until(probes.ready, within_s=120)
+        answers = [ask(pod["model"])]
+        if scale := pod.get("publish"):
+            write = partial(write_colour_model, scale=scale)
+            publish(Path("/mnt/volume"), colour_config(pod["model"]), LABELS, write)
+            probes.run_until(lambda: ask(pod["model"]) != answers[0], within_s=120)
+            answers.append(ask(pod["model"]))
+        return {"answers": answers, **end(pod, process, probes), "probes": probes.done}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def end(pod: dict[str, Any], process: "subprocess.Popen[bytes]", probes: Probes) -> dict[str, Any]:
+    """SIGTERM, as the kubelet sends it while proxies still send requests; SIGKILL if it is late."""
+    grace_s = pod["spec"]["terminationGracePeriodSeconds"]
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    while probes.call(READY):  # at once, because the delay that is watched is as short as a period
+        if time.monotonic() - begun > grace_s:
+            raise SystemExit("still ready")
+    late = ask(pod["model"])
+    try:
+        status = process.wait(timeout=begun + grace_s - time.monotonic())
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
+    return {"late": late, "status": status, "ended_s": time.monotonic() - begun}
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True)
+
+
+if __name__ == "__main__":
+    described = json.load(sys.stdin)
+    mount_all(described)
+    raise_loopback()
+    json.dump(live(described), sys.stdout)

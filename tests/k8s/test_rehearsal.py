@@ -1,0 +1,128 @@
+"""The pods of k8s/ rehearsed: initialised, started, probed, asked, given a new version, drained.
+
+Arguments, environment, mounts, ports and probes are those of the rendered manifests. The claim is a
+folder; the bucket is one of a real S3 server, copied by KServe's storage initializer.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contract.bucket import Store
+from contract.locations import Bucket, Location
+from contract.publishing import publish
+from tests.k8s.pods import Pod, predictors_of
+from tests.k8s.rendered import kubectl, of_kind, rendered
+from tests.picture_files import noise
+from tests.storage.local_s3 import ENVIRONMENT, MOTO, initialise_storage, local_s3, new_clients
+from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
+
+UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
+NAMESPACES = (*UNSHARE, "--mount", "--net", "--")
+
+
+def namespaces_are_here() -> bool:
+    try:
+        done = subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+pytestmark = [
+    kubectl,
+    pytest.mark.skipif(
+        not namespaces_are_here(), reason="this machine lets no process have namespaces of its own"
+    ),
+]
+
+
+def publish_scale(place: Location, model: str, scale: float) -> None:
+    publish(place, colour_config(model), LABELS, partial(write_colour_model, scale=scale))
+
+
+def scores(scale: float) -> Any:
+    """What the model of that scale answers to the picture of the rehearsal."""
+    expected = dict(zip(LABELS, colour_scores(noise(1)[np.newaxis], scale)[0], strict=True))
+    return pytest.approx(expected, abs=0.01)  # in bf16 where the machine has it
+
+
+def storage_uri(kustomization: str) -> str:
+    (service,) = of_kind(rendered(kustomization), "InferenceService")
+    uri: str = service["spec"]["predictor"]["model"]["storageUri"]
+    return uri
+
+
+def rehearse(pod: Pod, described: dict[str, Any]) -> dict[str, Any]:
+    described |= {"spec": deepcopy(pod.spec)}
+    done = subprocess.run(
+        [*NAMESPACES, sys.executable, "-m", "tests.k8s.kubelet"],
+        input=json.dumps(described),
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    happened: dict[str, Any] = json.loads(done.stdout)
+    return happened
+
+
+def check_life(happened: dict[str, Any], pod: Pod) -> None:
+    """What must be so of every pod."""
+    probes = [(name, succeeded) for _, name, succeeded in happened["probes"]]
+    assert all(succeeded for name, succeeded in probes if name == "livenessProbe")
+    assert ("readinessProbe", True) in probes
+    assert probes[-1] == ("readinessProbe", False), "it leaves the Service before it ends"
+    assert happened["late"] == happened["answers"][-1], "what came late was answered"
+    assert happened["status"] == 0
+    assert happened["ended_s"] < pod.spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("kustomization", ["overlays/cpu", "overlays/multi-model"])
+def test_a_pod_on_a_volume_serves_follows_it_and_drains(tmp_path: Path, kustomization: str) -> None:
+    pod = predictors_of(rendered(kustomization))[0]
+    claim, _, place = storage_uri(kustomization).removeprefix("pvc://").partition("/")
+    assert claim == "aperture-models"
+    model = place or "shapes"
+    publish_scale(tmp_path, model, 16)
+    folders = {"models": str(tmp_path / place), "volume": str(tmp_path)}
+    happened = rehearse(pod, {"model": model, "folders": folders, "publish": 64})
+    check_life(happened, pod)
+    assert happened["answers"] == [scores(16), scores(64)]
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """The bucket that overlays/s3 names."""
+    if not MOTO.exists():
+        pytest.skip(f"no S3 server in {ENVIRONMENT.name}; `make storage` installs it")
+    with local_s3(tmp_path) as server:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        with new_clients():
+            place = storage_uri("overlays/s3").rstrip("/").rpartition("/")[0]
+            Store(Bucket(place))._fs.mkdir(place.split("/")[2])
+            yield Bucket(place)
+
+
+def test_a_pod_with_a_model_from_a_bucket_serves_and_drains(tmp_path: Path, bucket: Bucket) -> None:
+    (pod,) = predictors_of(rendered("overlays/s3"))
+    uri = storage_uri("overlays/s3")
+    model = uri.rstrip("/").rpartition("/")[2]
+    publish_scale(bucket, model, 16)
+    publish_scale(bucket, f"{model}-2", 99)
+    initialise_storage(uri, tmp_path / "models")
+    folders = {"models": str(tmp_path / "models"), "volume": str(tmp_path)}
+    happened = rehearse(pod, {"model": "shapes", "folders": folders})
+    check_life(happened, pod)
+    assert happened["answers"] == [scores(16)]
