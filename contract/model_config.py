@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from contract.errors import ConfigError
 from contract.triton_schema import Json as Json  # noqa: PLC0414  # what `to_json` returns
-from contract.triton_schema import message_to_json, schema
+from contract.triton_schema import check_numbers, message_to_json, schema
 
 CONFIG_FILE: Final = "config.pbtxt"
 MODEL_FILE: Final = "model.onnx"
@@ -156,7 +156,8 @@ def read_model_config(model_dir: Path) -> ModelConfig:
         raise ConfigError(path, f"cannot be read: {err}") from err
     try:
         message = text_format.Parse(text, schema().ModelConfig())
-    except text_format.ParseError as err:
+        check_numbers(message)
+    except (text_format.ParseError, ValueError) as err:
         raise ConfigError(path, f"is not a Triton model configuration: {err}") from err
     if not message.name:
         message.name = model_dir.name
@@ -177,9 +178,11 @@ def parse_model_config(text: str) -> ModelConfig:
     if not text.lstrip().startswith("{"):
         raise ValueError(f"got {text[:40]!r}, expected a JSON object")
     try:
-        return _from_message(json_format.Parse(text, schema().ModelConfig()))
+        message = json_format.Parse(text, schema().ModelConfig())
     except (json_format.ParseError, RecursionError) as err:
         raise ValueError(str(err)) from err
+    check_numbers(message)
+    return _from_message(message)
 
 
 def make_model_config(

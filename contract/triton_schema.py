@@ -8,7 +8,7 @@ Source: https://github.com/triton-inference-server/common/blob/main/protobuf/mod
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +50,30 @@ def message_to_json(message: Message) -> dict[str, Json]:
         for field in fields
         if not field.has_presence or message.HasField(field.name)
     }
+
+
+def check_numbers(message: Message, path: str = "") -> None:
+    """Refuse numbers of enumerations that the schema does not have, which proto3 lets through.
+
+    Raises:
+        ValueError: Says where the first of them stands.
+    """
+    for field, value in message.ListFields():
+        for where, one in _values(field, value):
+            if isinstance(one, Message):
+                check_numbers(one, f"{path}{where}.")
+            elif field.enum_type is not None and one not in field.enum_type.values_by_number:
+                known = ", ".join(field.enum_type.values_by_name)
+                raise ValueError(f"{path}{where} is {one}; expected one of {known}")
+
+
+def _values(field: FieldDescriptor, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values of a field, each with where it stands."""
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return ((f"{field.name}[{str(key)[:40]!r}]", value[key]) for key in value)
+    if field.is_repeated:
+        return ((f"{field.name}[{i}]", one) for i, one in enumerate(value))
+    return iter([(field.name, value)])
 
 
 def _load_module(location: Path) -> ModuleType:

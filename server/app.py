@@ -176,6 +176,10 @@ class Server(kserve.ModelServer):
         except LoadError as err:
             self._end(err)
             return
+        except Exception as err:
+            logger.exception("the models cannot be loaded")
+            self._end(LoadError(f"internal error: {err!r}"))
+            return
         broken = self._repository.broken()
         if broken and self._options.exit_on_error:
             reasons = "; ".join(f"model '{model.name}': {model.reason}" for model in broken)

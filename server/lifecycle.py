@@ -55,23 +55,12 @@ class Lifecycle:
         """
         async with model.changing, self._turn:
             try:
-                model.attempted = await asyncio.to_thread(stamp_model, folder)
-                config = override
-                if config is None:
-                    config = await asyncio.to_thread(folder.read_config)
-            except (LoadError, OSError) as err:
-                return _failed(model, str(err), polled=False)
-            try:
-                wanted = wanted_versions(folder, model.attempted, config, override is not None)
-            except LoadError as err:
-                return _failed(model, str(err))
-            model.forget(number for number, _ in model.attempted.versions)
-            actions = plan(model.stamps, wanted)
-            model.begin(actions.load)
-            arrived = await self._load_all(
-                model, folder, config, {n: wanted[n] for n in actions.load}
-            )
-            return self._switch(model, actions, arrived)
+                return await self._bring(model, folder, override)
+            except Exception as err:  # one model must not keep the others from loading
+                logger.exception("cannot serve model=%s", model.name)
+                reason = f"internal error: {err!r}"
+                model.fail(reason)
+                return LoadFailed(model.name, reason)
 
     def see_off(self, model: ServedModel, versions: Mapping[int, Version]) -> None:
         """Stop versions that no new request finds, each when its last request ends."""
@@ -84,6 +73,26 @@ class Lifecycle:
         """Stop what is leaving after the run that it is at."""
         self._stopping.set()
         await asyncio.gather(*self._leaving)
+
+    async def _bring(
+        self, model: ServedModel, folder: ModelFolder, override: ModelConfig | None
+    ) -> LoadFailed | None:
+        try:
+            model.attempted = await asyncio.to_thread(stamp_model, folder)
+            config = override
+            if config is None:
+                config = await asyncio.to_thread(folder.read_config)
+        except (LoadError, OSError) as err:
+            return _failed(model, str(err), polled=False)
+        try:
+            wanted = wanted_versions(folder, model.attempted, config, override is not None)
+        except LoadError as err:
+            return _failed(model, str(err))
+        model.forget(number for number, _ in model.attempted.versions)
+        actions = plan(model.stamps, wanted)
+        model.begin(actions.load)
+        arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
+        return self._switch(model, actions, arrived)
 
     async def _load_all(
         self,

@@ -122,10 +122,12 @@ class ServedModel(kserve.Model):
 
     def fail(self, reason: str, number: int | None = None) -> None:
         """Note why a version, or the whole model, could not be loaded; what serves goes on."""
+        failed = [key for key, one in self._others.items() if one.state == "LOADING"]
         if number is None:
             self._reason = reason
         else:
-            self._others[number] = VersionState("UNAVAILABLE", reason)
+            failed = [number]
+        self._others.update(dict.fromkeys(failed, VersionState("UNAVAILABLE", reason)))
 
     def switch(self, arrived: Mapping[int, Loaded], leaving: Iterable[int]) -> dict[int, Version]:
         """Let loaded versions answer from now on, in one step; call it on the event loop.

@@ -12,7 +12,11 @@ def test_a_configuration_of_a_request_takes_the_models_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"max_bat_size": 1}', '{"name": "other"}', '{"max_batch_size": "x"}']
+    "text",
+    [
+        *("", "{", "[]", '{"max_bat_size": 1}', '{"name": "other"}', '{"max_batch_size": "x"}'),
+        '{"input": [{"name": "x", "data_type": 99}]}',
+    ],
 )
 def test_a_configuration_that_cannot_be_used_is_refused(text: str) -> None:
     with pytest.raises(LoadFailed, match=r"failed to load 'm', .*: Invalid config override"):

@@ -1,13 +1,16 @@
 """The repository in this process: policies, modes, and how versions come and go."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from contract.model_config import ModelConfig
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
 from server.repository import Control
+from server.sources import ModelFolder
 from tests.onnx_graphs import Through, write_identity
 from tests.repositories import (
     break_version,
@@ -69,6 +72,63 @@ def test_one_broken_version_leaves_the_others_serving(tmp_path: Path, decoder: D
             assert served.find("m").version().number == 2
             with pytest.raises(NotReady, match="'m' version 3 is not at ready state"):
                 served.find("m").version("3")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            'input { name: "x" data_type: 99 dims: 2 }',
+            r"input\[0\].data_type is 99; expected one of TYPE_INVALID, TYPE_BOOL,",
+        ),
+        (
+            "instance_group { kind: 7 }",
+            r"instance_group\[0\].kind is 7; expected one of KIND_AUTO,",
+        ),
+        (
+            'model_warmup { name: "w" inputs { key: "x" value { data_type: 99 } } }',
+            r"model_warmup\[0\].inputs\['x'\].data_type is 99; expected",
+        ),
+    ],
+)
+def test_a_number_that_the_schema_does_not_have_is_one_models_trouble(
+    tmp_path: Path, decoder: Decoder, line: str, problem: str
+) -> None:
+    async def run() -> None:
+        for name in ("bad", "good"):
+            write_identity(tmp_path / name / "1" / "model.onnx", PAIR)
+        config = tmp_path / "bad" / "config.pbtxt"
+        config.write_text(line)
+        async with repository(tmp_path, decoder) as served:
+            assert states(served) == {"bad": "UNAVAILABLE", "good 1": "READY"}
+            assert re.search(problem, reason(served, "bad"))
+            assert await echo(served, "good", decoder) == [[1.5, 2.0]]
+
+    asyncio.run(run())
+
+
+def test_what_nobody_foresaw_is_one_models_reason_with_its_traceback_in_the_log(
+    tmp_path: Path, decoder: Decoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Surprise(ModelFolder):
+        def read_config(self) -> ModelConfig:
+            raise RuntimeError("surprise")
+
+    async def run() -> None:
+        write_identity(tmp_path / "good" / "1" / "model.onnx", PAIR)
+        async with repository(tmp_path, decoder) as served:
+            failed = await served.bring(Surprise("bad", tmp_path / "good"))
+            assert failed is not None
+            assert states(served) == {"bad": "UNAVAILABLE", "good 1": "READY"}
+            assert reason(served, "bad") == "internal error: RuntimeError('surprise')"
+            assert "cannot serve model=bad" in caplog.text
+            assert 'raise RuntimeError("surprise")' in caplog.text
+            # The same of a model that serves: it goes on, and the index says why it is the old one.
+            assert await served.bring(Surprise("good", tmp_path / "good")) is not None
+            assert reason(served, "good 1") == "internal error: RuntimeError('surprise')"
+            assert await echo(served, "good", decoder) == [[1.5, 2.0]]
 
     asyncio.run(run())
 
