@@ -84,14 +84,21 @@ class Store:
                     raise BucketError("download", f"{self.bucket}/{key}", "the server is stopping")
                 target.write(chunk)
 
-    def write(self, key: str, content: bytes) -> None:
+    def write(self, key: str, content: bytes, *, new: bool = False) -> None:
         """Write a small object in one step.
 
+        Args:
+            key: The object.
+            content: What it is to hold.
+            new: Whether to leave one that is there as it is.
+
         Raises:
+            FileExistsError: It is there, and was to be new.
             BucketError: It cannot be written.
         """
         with self._named("write", key):
-            self._fs.pipe_file(self._path(key), content)
+            mode = "create" if new else "overwrite"
+            self._fs.pipe_file(self._path(key), content, mode=mode)
 
     def delete(self, key: str) -> None:
         """Delete an object.

@@ -10,14 +10,15 @@ its files are sent. A bucket has no rename, so the order makes a version whole f
     5. labels.txt and config.pbtxt anew, if this is the newest version: its metrics
 
 A publisher that dies before step 3 leaves no version; one that dies after it leaves a whole one,
-whose shared files are the former version's, of the same interface. The price: a version of several
+whose shared files are the former version's, of the same interface; the next publish gives it copies
+of these. The price: a version of several
 files has no such order; the trainer makes none.
 """
 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -139,6 +140,7 @@ def _send(
         except FileExistsError:  # another publisher took the number
             continue
         _write(store, f"{version}/", shared)
+        _mend(store, present)
         if max(_present(store).versions, default=0) == version:
             _write(store, "", shared)
         return PublishedVersion(bucket, version)
@@ -148,6 +150,14 @@ def _send(
 def _write(store: Store, prefix: str, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         store.write(prefix + name, content)
+
+
+def _mend(store: Store, present: RemoteModel) -> None:
+    """Give the versions of publishers that died after step 3 their copies, from the shared files."""
+    for number, files in present.whole(MODEL_FILE).items():
+        for name in present.shared.keys() & {LABELS_FILE, CONFIG_FILE} - files.keys():
+            with suppress(FileExistsError):  # the publisher was slow, not dead
+                store.write(f"{number}/{name}", store.read(name), new=True)
 
 
 def _present(store: Store) -> RemoteModel:

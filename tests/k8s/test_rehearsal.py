@@ -20,10 +20,17 @@ import pytest
 from contract.bucket import Store
 from contract.locations import Bucket, Location
 from contract.publishing import publish
-from tests.k8s.pods import Pod, predictors_of
+from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
-from tests.storage.local_s3 import ENVIRONMENT, MOTO, initialise_storage, local_s3, new_clients
+from tests.storage.local_s3 import (
+    ENVIRONMENT,
+    MOTO,
+    LocalS3,
+    initialise_storage,
+    local_s3,
+    new_clients,
+)
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
 
 UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
@@ -102,27 +109,31 @@ def test_a_pod_on_a_volume_serves_follows_it_and_drains(tmp_path: Path, kustomiz
 
 
 @pytest.fixture
-def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """The bucket that overlays/s3 names."""
+def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalS3]:
+    """An S3 server, which this process and its children find by the environment."""
     if not MOTO.exists():
         pytest.skip(f"no S3 server in {ENVIRONMENT.name}; `make storage` installs it")
     with local_s3(tmp_path) as server:
         for name, value in server.environ.items():
             monkeypatch.setenv(name, value)
         with new_clients():
-            place = storage_uri("overlays/s3").rstrip("/").rpartition("/")[0]
-            Store(Bucket(place))._fs.mkdir(place.split("/")[2])
-            yield Bucket(place)
+            yield server
 
 
-def test_a_pod_with_a_model_from_a_bucket_serves_and_drains(tmp_path: Path, bucket: Bucket) -> None:
-    (pod,) = predictors_of(rendered("overlays/s3"))
+def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(
+    tmp_path: Path, s3: LocalS3
+) -> None:
+    (training,) = trainers_of(rendered("overlays/s3"))
+    flags = dict(arg[2:].split("=") for arg in training.main["args"] if "=" in arg)
+    bucket, model = Bucket(flags["model_repository"]), flags["name"]
+    Store(bucket)._fs.mkdir(bucket.url.split("/")[2])
+    for scale in (16, *range(2, 11)):  # the tenth has a key that begins as the first one's
+        publish_scale(bucket, model, scale)
     uri = storage_uri("overlays/s3")
-    model = uri.rstrip("/").rpartition("/")[2]
-    publish_scale(bucket, model, 16)
-    publish_scale(bucket, f"{model}-2", 99)
+    assert uri == f"{bucket}/{model}/1/"
     initialise_storage(uri, tmp_path / "models")
     folders = {"models": str(tmp_path / "models"), "volume": str(tmp_path)}
-    happened = rehearse(pod, {"model": "shapes", "folders": folders})
+    (pod,) = predictors_of(rendered("overlays/s3"))
+    happened = rehearse(pod, {"model": model, "folders": folders})
     check_life(happened, pod)
     assert happened["answers"] == [scores(16)]

@@ -166,6 +166,20 @@ def test_a_kept_copy_is_not_fetched_again(s3: LocalS3, tmp_path: Path, decoder: 
     asyncio.run(run())
 
 
+def test_what_changed_since_it_was_listed_is_not_taken(s3: LocalS3, tmp_path: Path) -> None:
+    bucket = s3.bucket("changing")
+    publish_colour(bucket)
+    copy = mirror.Mirror(bucket, tmp_path)
+    listed = copy.look()["m"]
+    copy.fetch_shared(listed)
+    Store(bucket).write("m/1/model.onnx", b"short")
+    assert "got 5 bytes, expected" in copy.fetch_versions(listed, [1])[1]
+    assert copies(tmp_path) == {"m/config.pbtxt", "m/labels.txt"}
+    copy.stop()
+    assert "the server is stopping" in copy.fetch_versions(copy.look()["m"], [1])[1]
+    assert not list(tmp_path.rglob(".fetch-*"))
+
+
 def test_no_key_leaves_the_folder(s3: LocalS3, tmp_path: Path, decoder: Decoder) -> None:
     bucket = s3.bucket("hostile")
     publish_colour(bucket)

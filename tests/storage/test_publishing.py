@@ -93,8 +93,11 @@ def test_a_publish_that_dies_after_its_model_appeared_leaves_a_whole_version(
     publish_and_die(bucket, before)
     held = contents(bucket)
     assert held.keys() >= SHARED | {"m/2/model.onnx"}
-    check_publishable(bucket, colour_config("m"), LABELS)
     assert publish_colour(bucket).version == 3
+    mended = contents(bucket)
+    assert mended.keys() == SHARED | version_keys(1) | version_keys(2) | version_keys(3)
+    for name in ("config.pbtxt", "labels.txt"):
+        assert mended[f"m/2/{name}"] == held[f"m/{name}"]
 
 
 def test_publishers_at_once_take_numbers_of_their_own(s3: LocalS3) -> None:
