@@ -31,6 +31,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import EpochSampler, Item, Pictures
 from trainer.processes import Processes, wait_for_all
 from trainer.tasks.task import Batch, Metric, Task
+from trainer.threads import fitting_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         writer = SummaryWriter(str(job.event_dir), purge_step=purge)
         trainer.add_callback(TensorBoardCallback(writer))
     try:
-        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+        with fitting_threads(model, job.wanted.input_size):
+            trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     except ValueError as err:  # a detector's loss refuses boxes that are no numbers
         if is_finite(model):
             raise
