@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _rare_collections() -> Iterator[None]:
-    """Look for garbage less often: an export, which makes millions of objects, is a sixth faster."""
+    """Look for garbage less often: an export makes millions of objects, and is a seventh faster."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, 20, 100)
     yield
