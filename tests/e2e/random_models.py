@@ -6,7 +6,6 @@ A model is exported once in a session, whoever asks for it and under what name.
 import atexit
 import shutil
 import tempfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def _export(model: PreTrainedModel, origin: Origin, size: int) -> Path:
 
 def _publish(repository: Path, name: str, exported: Path) -> Checkpoint:
     source = exported / "repository" / "model"
-    config = replace(read_model_config(source), name=name)
+    config = read_model_config(source).renamed(name)
 
     def copy(path: Path) -> None:
         shutil.copyfile(source / "1" / MODEL_FILE, path)
