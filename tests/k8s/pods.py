@@ -123,7 +123,8 @@ def _predictor(service: Manifest, predictor: Manifest, runtime: Manifest) -> Pod
         {"name": "models", "mountPath": MODELS, "readOnly": True},
     ]
     spec = {key: value for key, value in predictor.items() if key not in _EXTENSIONS}
-    spec |= {"containers": [container], "volumes": [*runtime["volumes"], _models(model)]}
+    volumes = [*runtime["volumes"], *predictor.get("volumes", ()), _models(model)]
+    spec |= {"containers": [container], "volumes": volumes}
     labels = {
         **service["metadata"].get("labels", {}),
         **runtime.get("labels", {}),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.cli import parse_options
 from server.metrics import inference_families
 from tests.k8s.pods import Pod, pods_of, predictors_of
 from tests.k8s.rendered import Manifest, every_kustomization, kubectl, name_of, of_kind, rendered
@@ -89,7 +90,7 @@ def test_monitors_find_the_port_of_the_metrics(kustomization: str) -> None:
     manifests = rendered(kustomization)
     pods = predictors_of(manifests)
     monitors = list(of_kind(manifests, "PodMonitor"))
-    assert bool(monitors) == bool(pods)
+    assert bool(monitors) == (bool(pods) and kustomization != "overlays/one-node")
     for monitor in monitors:
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
         assert endpoint["path"] == "/metrics"
@@ -195,6 +196,14 @@ def test_canaries_leave_the_stable_pods_most_of_the_requests() -> None:
     assert all(not scaling & canary["predictor"].keys() for canary in canaries)  # KServe refuses
     stable, *others = predictors_of(rendered("overlays/canary"))
     assert all(_served_name(pod) == _served_name(stable) for pod in others)
+    uris = {one["model"]["storageUri"] for one in (service["spec"]["predictor"], *_of(canaries))}
+    assert len(uris) == 1 + len(canaries)
+    for pod in (stable, *others):  # one that polls would take the other version over
+        assert parse_options(pod.main["args"], {}).model_control_mode == "none"
+
+
+def _of(canaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [canary["predictor"] for canary in canaries]
 
 
 def _served_name(pod: Pod) -> str:

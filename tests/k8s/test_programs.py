@@ -1,6 +1,7 @@
 """The programs in the images take every flag of the manifests, and find every path."""
 
 import shutil
+import subprocess
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from contract.errors import OptionsError
 from server.cli import parse_options
 from server.settings import ServerOptions
 from tests.k8s.pods import MODELS, pods_of, predictors_of, trainers_of
-from tests.k8s.rendered import every_kustomization, kubectl, rendered
+from tests.k8s.rendered import every_kustomization, kubectl, of_kind, rendered
 from trainer.cli import run
 
 pytestmark = kubectl
@@ -20,8 +21,9 @@ NO_DATASET = 1
 
 
 def paths_of(args: list[str]) -> list[str]:
-    """The absolute paths among arguments."""
-    values = [arg.partition("=")[2] if arg.startswith("--") else arg for arg in args]
+    """The absolute paths among arguments, and those in the words of a shell's."""
+    words = [word for arg in args for word in arg.split()]
+    values = [word.partition("=")[2] if word.startswith("--") else word for word in words]
     return [value for value in values if value.startswith("/")]
 
 
@@ -68,7 +70,7 @@ def test_the_images_have_the_commands(kustomization: str) -> None:
     for pod in pods_of(rendered(kustomization)):
         for container in pod.containers():
             program, *rest = container["command"]
-            assert program in scripts
+            assert program in {"sh", *scripts}
             if program == "torchrun":
                 assert rest[0] == "-m"
                 assert find_spec(rest[1]) is not None
@@ -127,3 +129,22 @@ def test_no_variable_of_a_pod_is_an_unknown_option(kustomization: str) -> None:
     for pod in predictors_of(rendered(kustomization)):
         ours = {one["name"] for one in pod.main["env"] if one["name"].startswith("APERTURE_")}
         assert ours <= known, pod.owner
+
+
+def test_a_predictor_waits_for_the_first_version_of_its_own_model(tmp_path: Path) -> None:
+    (service,) = of_kind(rendered("base"), "InferenceService")
+    predictor = service["spec"]["predictor"]
+    (waiting,) = predictor["initContainers"]
+    uri = predictor["model"]["storageUri"].removeprefix("pvc://")
+    claim, _, folder = uri.partition("/")
+    (volume,) = [one for one in predictor["volumes"] if one["name"] == "repository"]
+    assert volume["persistentVolumeClaim"]["claimName"] == claim
+    script = (
+        " ".join(waiting["args"]).replace("/models", str(tmp_path)).replace("sleep 5", "exit 1")
+    )
+    command = [*waiting["command"], script]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    version = tmp_path / folder / "1"
+    version.mkdir(parents=True)
+    (version / "model.onnx").touch()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
