@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from contract.bucket import Store
-from tests.storage.local_s3 import LocalS3, keys
+from tests.live_server import live_server
+from tests.storage.local_s3 import LocalS3, initialise_storage, keys
 from tests.trainer.conftest import FAST, aperture_train, fit_flags, problems, write_digits
 
 
@@ -34,7 +35,15 @@ def test_a_fit_publishes_into_a_bucket_once(
     assert "digits/1 was published by this run before" in capsys.readouterr().out
     source = ["--model_repository", bucket.url, "--name", "digits"]
     assert aperture_train("evaluate", "--data", str(digits), *source) == 0
-    assert "accuracy" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "accuracy" in table
+    mounted = tmp_path / "mounted"
+    initialise_storage(f"{bucket}/digits/1/", mounted)
+    served = ["--model_dir", str(mounted), "--model_name", "digits", "--precision", "fp32"]
+    with live_server(tmp_path / "log", *served) as server:
+        endpoint = ["--url", server.url, "--name", "digits"]
+        assert aperture_train("evaluate", "--data", str(digits), *endpoint) == 0
+        assert capsys.readouterr().out == table
     assert aperture_train("evaluate", "--data", str(digits), *source, "--version", "7") == 1
     (problem,) = problems(capsys.readouterr().err)
     expected = "cannot read s3://fitted/models/digits: no version 7; published are 1"
