@@ -46,6 +46,20 @@ def parse_location(value: object) -> object:
     return Bucket(value.rstrip("/"))
 
 
+def parse_folder(value: object) -> object:
+    """What a user wrote as a folder, which a bucket is not.
+
+    Raises:
+        ValueError: It is a bucket.
+    """
+    place = parse_location(value)
+    if isinstance(place, Bucket):
+        raise ValueError(  # noqa: TRY004  # which pydantic shows with the option
+            f"got {value!r}, expected a folder; a bucket is a --model_repository"
+        )
+    return place
+
+
 def absolute(location: Location) -> Location:
     """The location, whatever the working folder is."""
     return location if isinstance(location, Bucket) else location.resolve()

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from contract.demands import parse_resource
-from contract.locations import Location, parse_location
+from contract.locations import Location, parse_folder, parse_location
 from contract.options import Options
 from contract.pictures import DEFAULT_MAX_PIXELS
 
@@ -31,7 +31,7 @@ class ServerOptions(Options):
     model_name: str | None = Field(
         None, description="with --model_dir, the name that one model answers to"
     )
-    model_dir: Path | None = Field(
+    model_dir: Annotated[Path | None, BeforeValidator(parse_folder)] = Field(
         None, description="one model's folder, or a whole repository, as KServe mounts it"
     )
     model_control_mode: Literal["none", "poll", "explicit"] = Field(

@@ -16,6 +16,10 @@ EXPLICIT = ["--model_repository", "a", "--model_control_mode", "explicit"]
         ([], "give either --model_repository DIR, or --model_dir DIR"),
         (["--model_dir", "a", "--model_repository", "b"], "give either --model_repository DIR"),
         (["--model_repository", "a", "--model_name", "n"], "--model_dir, which is not given"),
+        (
+            ["--model_dir", "s3://b/m"],
+            "model_dir: got 's3://b/m', expected a folder; a bucket is a",
+        ),
         (["--model_repository", "a", "--http_port", "0"], "http_port: got '0', expected int in"),
         (["--model_repository", "a", "--htp_port", "9"], "htp_port: unknown option; did you mean"),
         (["--model_repository", "a", "stray"], "unexpected argument 'stray'"),
