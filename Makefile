@@ -51,6 +51,14 @@ check: $(STAMP)
 
 format: $(STAMP)
 	$(BIN)/ruff format .
+# kubectl, with which the tests render k8s/, for machines that have none; see the script.
+.PHONY: kubectl
+kubectl: .tools/kubectl
+
+.tools/kubectl: tests/k8s/get_kubectl.sh
+	bash $< $(@D)
+	@touch $@
+
 	$(BIN)/ruff check --fix .
 
 # The gRPC messages, after a change of their .proto.
@@ -62,5 +70,5 @@ readme: $(STAMP)
 	$(BIN)/python -m tests.readme
 
 clean:
-	rm -rf $(VENV) $(TRITON_VENV) $(STORAGE_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

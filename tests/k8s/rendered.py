@@ -1,5 +1,6 @@
 """The manifests of k8s/ as `kubectl kustomize` renders them."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,12 @@ import yaml
 
 Manifest = dict[str, Any]
 
-K8S: Final = Path(__file__).parents[2] / "k8s"
+_ROOT: Final = Path(__file__).parents[2]
+K8S: Final = _ROOT / "k8s"
+# `make kubectl` puts one here.
+KUBECTL: Final = shutil.which(
+    "kubectl", path=os.pathsep.join([str(_ROOT / ".tools"), os.environ.get("PATH", "")])
+)
 # What README and docs/deploy.md offer, each with one `kubectl apply -k`.
 KUSTOMIZATIONS: Final = (
     "base",
@@ -21,7 +27,7 @@ KUSTOMIZATIONS: Final = (
 )
 
 kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl, which renders k8s/, is not installed"
+    KUBECTL is None, reason="there is no kubectl to render k8s/; `make kubectl` gets one"
 )
 every_kustomization = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 
@@ -29,7 +35,7 @@ every_kustomization = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 def kustomize(folder: Path) -> list[Manifest]:
     """What a kustomization renders to; its warnings, such as of deprecated fields, are errors."""
     process = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        [str(KUBECTL), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""

@@ -1,6 +1,5 @@
 """The programs in the images take every flag of the manifests, and find every path."""
 
-import shutil
 import subprocess
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -12,7 +11,7 @@ from contract.errors import OptionsError
 from server.cli import parse_options
 from server.settings import ServerOptions
 from tests.k8s.pods import MODELS, pods_of, predictors_of, trainers_of
-from tests.k8s.rendered import every_kustomization, kubectl, of_kind, rendered
+from tests.k8s.rendered import KUBECTL, every_kustomization, kubectl, of_kind, rendered
 from trainer.cli import run
 
 pytestmark = kubectl
@@ -78,7 +77,7 @@ def test_the_images_have_the_commands(kustomization: str) -> None:
 
 def trainings() -> dict[str, list[str]]:
     """Each different command line of aperture-train, by the container that has it."""
-    if shutil.which("kubectl") is None:
+    if KUBECTL is None:
         return {}
     found: dict[str, list[str]] = {}
     for name in (
