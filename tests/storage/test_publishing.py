@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,8 @@ def publish_colour(bucket: Bucket, scale: float = 16, name: str = "m") -> Publis
 def publish_and_die(bucket: Bucket, before: str) -> None:
     """Publish in a process of its own, which kill -9 ends before it writes that key."""
     command = [sys.executable, "-c", DIES, bucket.url, before]
-    done = subprocess.run(command, env=os.environ.copy(), check=False)
+    with tempfile.TemporaryDirectory() as left:  # what it can no longer clean up
+        done = subprocess.run(command, env={**os.environ, "TMPDIR": left}, check=False)
     assert done.returncode == -signal.SIGKILL
 
 
