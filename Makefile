@@ -8,7 +8,7 @@ TRITON_STAMP := $(TRITON_VENV)/.installed
 STORAGE_VENV := .venv-storage
 STORAGE_STAMP := $(STORAGE_VENV)/.installed
 
-.PHONY: install demo test triton storage check format proto readme clean
+.PHONY: install demo test images test-images triton storage check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -27,6 +27,14 @@ demo: $(STAMP)
 test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP)
 	$(BIN)/python -m pytest
 
+# Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt.
+images:
+	$(PYTHON) images.py $(if $(EXTRA),--extra $(EXTRA)) $(if $(BASE_IMAGE),--base_image $(BASE_IMAGE)) $(if $(SOURCE),--source $(SOURCE))
+
+# Builds the images on a base that debootstrap makes, and runs them; as root, with buildah.
+test-images: $(STAMP)
+	$(BIN)/python -m pytest -m images tests/images
+
 # The real tritonserver, which the tests marked `triton` compare this server with.
 triton: $(TRITON_STAMP)
 
@@ -43,14 +51,6 @@ $(STORAGE_STAMP): tests/storage/requirements.txt
 	$(STORAGE_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/storage/requirements.txt
 	@touch $@
 
-check: $(STAMP)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/mypy
-
-format: $(STAMP)
-	$(BIN)/ruff format .
 # kubectl, with which the tests render k8s/, for machines that have none; see the script.
 .PHONY: kubectl
 kubectl: .tools/kubectl
@@ -59,6 +59,14 @@ kubectl: .tools/kubectl
 	bash $< $(@D)
 	@touch $@
 
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # The gRPC messages, after a change of their .proto.

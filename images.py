@@ -1,0 +1,218 @@
+"""make images: the images of Dockerfile.serve and Dockerfile.train, and their sizes.
+
+They are built by docker, podman or buildah: the first of these that works here. The variables
+PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS and PIP_CERT, which pip itself reads, go into the
+build as secrets, which stay out of the images. A folder in PIP_FIND_LINKS is mounted read-only; docker
+has no such mounts. BUILDAH_ISOLATION=chroot lets podman and buildah build where no container can be
+started.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ENGINES: Final = ("docker", "podman", "buildah")
+IMAGES: Final = ("serve", "train")
+EXTRAS: Final = ("cpu", "gpu", "tensorrt")
+ROOT: Final = Path(__file__).resolve().parent
+
+_BUILD: Final[Mapping[str, Sequence[str]]] = {
+    "docker": ("docker", "build"),
+    # The OCI format has no health checks.
+    "podman": ("podman", "build", "--format", "docker"),
+    "buildah": ("buildah", "bud", "--format", "docker", "--layers"),
+}
+_PIP_CONF: Final[Mapping[str, str]] = {
+    "PIP_INDEX_URL": "index-url",
+    "PIP_EXTRA_INDEX_URL": "extra-index-url",
+    "PIP_FIND_LINKS": "find-links",
+    "PIP_CERT": "cert",
+}
+_LINKS: Final = "/mnt"
+"""Where a folder of wheels is mounted; it exists in every image, so that nothing stays of the mount."""
+_CERT: Final = "/etc/pip.crt"
+
+
+class ImagesError(Exception):
+    """No image can be built; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One image to build.
+
+    Attributes:
+        image: serve or train.
+        extra: cpu, gpu or tensorrt.
+        base_image: What it is built on; that of the Dockerfile if None.
+        version: The project's version.
+        source: Where the source code is published, or nothing.
+        revision: The commit, or nothing.
+        context: The folder that is built.
+    """
+
+    image: str
+    extra: str = "cpu"
+    base_image: str | None = None
+    version: str = ""
+    source: str = ""
+    revision: str = ""
+    context: Path = ROOT
+
+    @property
+    def tag(self) -> str:
+        """The image's name, such as aperture-serve:0.1.0-gpu."""
+        suffix = "" if self.extra == "cpu" else f"-{self.extra}"
+        return f"aperture-{self.image}:{self.version}{suffix}"
+
+
+def main() -> None:
+    """Build what the command line names."""
+    flags = argparse.ArgumentParser(description="Build the images and print their sizes.")
+    flags.add_argument("--image", choices=IMAGES, help="both, if not given")
+    flags.add_argument("--extra", choices=EXTRAS, default="cpu", help="what they run on")
+    flags.add_argument("--base_image", help="an image with Python 3.11 in the Dockerfile's place")
+    flags.add_argument("--source", default="", help="the label org.opencontainers.image.source")
+    flags.add_argument("--engine", choices=ENGINES, help="the first that works, if not given")
+    given = flags.parse_args()
+    try:
+        engine = given.engine or working_engine()
+        for image in [given.image] if given.image else IMAGES:
+            build = Build(image, given.extra, given.base_image, version(), given.source, revision())
+            build_image(engine, build, os.environ)
+            print(f"{build.tag}  {size(engine, build.tag)}  by {engine}", flush=True)
+    except ImagesError as err:
+        sys.exit(f"images: {err}")
+
+
+def working_engine() -> str:
+    """The first engine that answers.
+
+    Raises:
+        ImagesError: None does.
+    """
+    failures = []
+    for engine in ENGINES:
+        if shutil.which(engine) is None:
+            failures.append(f"{engine} is not installed")
+            continue
+        done = subprocess.run([engine, "info"], capture_output=True, text=True, check=False)
+        errors = done.stderr.strip().splitlines()
+        # Without its daemon, some versions of docker's client end with 0.
+        if done.returncode == 0 and not any("Cannot connect" in line for line in errors):
+            return engine
+        failures.append(f"{engine} info says: {errors[-1] if errors else done.returncode}")
+    raise ImagesError(f"no container engine works here: {'; '.join(failures)}")
+
+
+def build_command(
+    engine: str, build: Build, environ: Mapping[str, str], pip_conf: Path
+) -> list[str]:
+    """The command that builds an image.
+
+    Args:
+        engine: docker, podman or buildah.
+        build: The image.
+        environ: The variables of pip.
+        pip_conf: Where pip_settings is written.
+    """
+    arguments = {
+        "EXTRA": build.extra,
+        "BASE_IMAGE": build.base_image,
+        "SOURCE": build.source,
+        "VERSION": build.version,
+        "REVISION": build.revision,
+    }
+    command = [*_BUILD[engine], "--file", str(build.context / f"Dockerfile.{build.image}")]
+    command += ["--tag", build.tag, "--secret", f"id=pip,src={pip_conf}"]
+    if environ.get("PIP_CERT"):
+        command += ["--secret", f"id=pip_cert,src={environ['PIP_CERT']}"]
+    folder = environ.get("PIP_FIND_LINKS", "")
+    if folder.startswith("/"):
+        if engine == "docker":
+            raise ImagesError(f"docker cannot mount PIP_FIND_LINKS={folder}; unset it, or serve it")
+        command += ["--volume", f"{folder}:{_LINKS}:ro"]
+    for name, value in arguments.items():
+        if value:
+            command += ["--build-arg", f"{name}={value}"]
+    return [*command, str(build.context)]
+
+
+def pip_settings(environ: Mapping[str, str]) -> str:
+    """The pip.conf of a build."""
+    lines = ["[global]"]
+    for name, key in _PIP_CONF.items():
+        value = environ.get(name, "")
+        if name == "PIP_CERT" and value:
+            value = _CERT
+        if name == "PIP_FIND_LINKS" and value.startswith("/"):
+            value = _LINKS
+        if value:
+            lines.append(f"{key} = {value}")
+    return "\n".join([*lines, ""])
+
+
+def build_image(engine: str, build: Build, environ: Mapping[str, str]) -> str:
+    """Build an image and return the build's output, which is printed too.
+
+    Raises:
+        ImagesError: The build fails.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="pip-", suffix=".conf") as pip_conf:
+        pip_conf.write(pip_settings(environ))
+        pip_conf.flush()
+        return _run(build_command(engine, build, environ, Path(pip_conf.name)))
+
+
+def size(engine: str, tag: str) -> str:
+    """The size of a built image on disk, in the engine's words."""
+    if engine == "buildah":
+        listed = subprocess.run(
+            [engine, "images", "--json", tag], capture_output=True, text=True, check=True
+        )
+        return str(json.loads(listed.stdout)[0]["size"])
+    command = [engine, "image", "inspect", "--format", "{{.Size}}", tag]
+    inspected = subprocess.run(command, capture_output=True, text=True, check=True)
+    return f"{int(inspected.stdout) / 1e6:.0f} MB"
+
+
+def version() -> str:
+    """The project's version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+def revision() -> str:
+    """The commit that is checked out, or nothing outside of git."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _run(command: Sequence[str]) -> str:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        lines = []
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise ImagesError(f"`{' '.join(command[:2])}` ended with status {process.returncode}")
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What `make images` types; no image is built here."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from images import Build, ImagesError, build_command, pip_settings, working_engine
+
+CPU = Build("serve", version="1.2.3")
+PIP_CONF = Path("/pip.conf")
+
+
+@pytest.mark.parametrize(
+    ("build", "tag"),
+    [
+        (CPU, "aperture-serve:1.2.3"),
+        (Build("train", "gpu", version="1.2.3"), "aperture-train:1.2.3-gpu"),
+    ],
+)
+def test_tag_names_the_version_and_what_it_runs_on(build: Build, tag: str) -> None:
+    assert build.tag == tag
+
+
+def test_health_check_is_kept_by_every_engine() -> None:
+    assert build_command("docker", CPU, {}, PIP_CONF)[:2] == ["docker", "build"]
+    for engine in ("podman", "buildah"):
+        command = build_command(engine, CPU, {}, PIP_CONF)
+        assert command[command.index("--format") + 1] == "docker"
+
+
+def test_what_is_not_given_stays_the_dockerfile_s() -> None:
+    command = build_command("docker", CPU, {}, PIP_CONF)
+    given = [command[at + 1] for at, flag in enumerate(command) if flag == "--build-arg"]
+    assert given == ["EXTRA=cpu", "VERSION=1.2.3"]
+
+
+def test_wheels_of_this_machine_are_mounted_where_an_engine_can() -> None:
+    command = build_command("buildah", CPU, {"PIP_FIND_LINKS": "/wheels"}, PIP_CONF)
+    assert command[command.index("--volume") + 1] == "/wheels:/mnt:ro"
+    assert pip_settings({"PIP_FIND_LINKS": "/wheels"}) == "[global]\nfind-links = /mnt\n"
+    with pytest.raises(ImagesError, match="docker cannot mount PIP_FIND_LINKS=/wheels"):
+        build_command("docker", CPU, {"PIP_FIND_LINKS": "/wheels"}, PIP_CONF)
+
+
+def test_settings_of_pip_are_secrets_and_no_arguments() -> None:
+    environ = {"PIP_INDEX_URL": "https://user:password@index", "PIP_CERT": "/ca.crt"}
+    assert pip_settings(environ) == (
+        "[global]\nindex-url = https://user:password@index\ncert = /etc/pip.crt\n"
+    )
+    command = build_command("docker", CPU, environ, PIP_CONF)
+    secrets = [command[at + 1] for at, flag in enumerate(command) if flag == "--secret"]
+    assert secrets == ["id=pip,src=/pip.conf", "id=pip_cert,src=/ca.crt"]
+    assert not [part for part in command if "password" in part]
+
+
+def test_engine_that_does_not_answer_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImagesError, match="docker is not installed; podman is not installed"):
+        working_engine()
+    _program(tmp_path / "docker", "echo Cannot connect to the Docker daemon >&2; exit 1")
+    with pytest.raises(ImagesError, match="docker info says: Cannot connect"):
+        working_engine()
+    _program(tmp_path / "buildah", "exit 0")
+    assert working_engine() == "buildah"
+    _program(tmp_path / "podman", "exit 0")
+    assert working_engine() == "podman"
+
+
+def _program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -1,0 +1,77 @@
+"""compose.yaml beside the images and the programs that it starts."""
+
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from images import ROOT, version
+from server.settings import ServerOptions
+from trainer.settings import FitSettings
+
+FILE = ROOT / "compose.yaml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    """The services, with the values that variables have where nothing is set."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", FILE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = yaml.safe_load(text)["services"]
+    return found
+
+
+def test_compose_accepts_the_file() -> None:
+    command = _compose()
+    if command is None:
+        pytest.skip("neither `docker compose` nor Debian's docker-compose is here")
+    command += ["--file", str(FILE), "--profile", "train", "config", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "serve"])
+def test_services_have_no_more_rights_than_they_need(name: str, services: dict[str, Any]) -> None:
+    service = services[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108  # a path of the container
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"] == "1000:1000"
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert service["image"] == f"aperture-{name}:{version()}"
+    assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_flags_are_those_of_the_programs(services: dict[str, Any]) -> None:
+    fit, *flags = services["train"]["command"]
+    assert fit == "fit"
+    FitSettings.model_validate(_given(flags))
+    ServerOptions.model_validate(_given(services["serve"]["command"]))
+
+
+def test_the_server_reads_what_the_trainer_wrote(services: dict[str, Any]) -> None:
+    assert "models:/models" in services["train"]["volumes"]
+    assert "models:/models:ro" in services["serve"]["volumes"]
+    assert "--model_repository=/models" in services["train"]["command"]
+    assert "--model_repository=/models" in services["serve"]["command"]
+
+
+def test_the_server_has_time_to_drain(services: dict[str, Any]) -> None:
+    options = ServerOptions.model_validate(_given(services["serve"]["command"]))
+    stops_after_s = options.shutdown_delay + options.grace_period
+    assert float(services["serve"]["stop_grace_period"].rstrip("s")) > stops_after_s
+
+
+def _given(flags: list[str]) -> dict[str, str]:
+    return dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+
+
+def _compose() -> list[str] | None:
+    if shutil.which("docker"):
+        asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return ["docker", "compose"]
+    return ["docker-compose"] if shutil.which("docker-compose") else None
