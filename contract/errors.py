@@ -42,11 +42,8 @@ class BrokenPicture(PictureError):
 class TooManyPixels(PictureError):
     """A picture over the pixel limit, refused from its header, before any pixel is decoded."""
 
-    def __init__(self, width: int, height: int, max_pixels: int) -> None:
-        super().__init__(
-            f"picture of {width} x {height} = {width * height} pixels; "
-            f"the limit is {max_pixels} pixels"
-        )
+    def __init__(self, what: str, max_pixels: int) -> None:
+        super().__init__(f"{what} pixels; the limit is {max_pixels} pixels")
 
 
 class ConfigError(ContractError):

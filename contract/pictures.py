@@ -6,6 +6,7 @@ numbers on both sides. JPEG files are decoded at a reduced scale where the targe
 less than the resampling does.
 """
 
+import re
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from contract.bombs import check_cost
 from contract.errors import BrokenPicture, NotAPicture, PictureError, TooManyPixels
 
 READABLE_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -34,6 +36,7 @@ _TRANSPOSE_OF_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_AXES = (5, 6, 7, 8)
+_PIXELS = re.compile(r"\d+(?= pixels)")
 _REDUCING_GAP = 2.0  # decode and pre-shrink to no less than twice the target, then resample
 
 
@@ -108,7 +111,7 @@ def upright_size(path: Path) -> tuple[int, int] | None:
     None where there is none to read, or of a picture over the default limit: `check_picture` says
     what is wrong with those.
     """
-    Image.MAX_IMAGE_PIXELS = None  # as in _open
+    Image.MAX_IMAGE_PIXELS = DEFAULT_MAX_PIXELS  # as in _open
     try:
         with Image.open(path, formats=READABLE_FORMATS) as image:
             if image.width * image.height > DEFAULT_MAX_PIXELS:
@@ -135,16 +138,21 @@ def check_picture(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> PictureE
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    # The limit is ours, with our message; Pillow's own would only warn at half of its limit.
-    Image.MAX_IMAGE_PIXELS = None
+    # Pillow's own limit, twice this, is for readers that allocate what a header says when they open
+    # a file, before its size can be asked: GIF's does, for the frame that it is to clear.
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         image = Image.open(BytesIO(data), formats=READABLE_FORMATS)
+        check_cost(image, data, max_pixels)
     except UnidentifiedImageError as err:
         raise NotAPicture(len(data), READABLE_FORMATS) from err
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+        pixels = "".join(_PIXELS.findall(str(err))[:1]) or f"over {max_pixels}"
+        raise TooManyPixels(f"picture of {pixels}", max_pixels) from err
+    except (PictureError, MemoryError):
+        raise
     except Exception as err:  # as above: a header can be as hostile as a body
         raise BrokenPicture("picture", str(err) or type(err).__name__) from err
-    if image.width * image.height > max_pixels:
-        raise TooManyPixels(image.width, image.height, max_pixels)
     return image
 
 

@@ -6,6 +6,7 @@ Pillow releases the GIL while it decodes and resamples, so the threads run in pa
 import asyncio
 import base64
 import binascii
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Decoder:
 
     def __init__(self, threads: int, max_pixels: int) -> None:
         Image.init()  # import every reader now, not in the first request
+        # The pictures that it is about are refused, with a text of their own.
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._max_pixels = max_pixels
 
