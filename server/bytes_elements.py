@@ -1,11 +1,17 @@
 """The elements of BYTES tensors <-> Triton's binary form: a 4-byte length before each.
 
-Texts of errors are those of Triton's backends.
+Each element is an object of Python, so there are only so many of them. Texts of errors are those of
+Triton's backends.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from server.errors import RequestError
+from server.errors import RequestError, TooMany
+
+MOST_ELEMENTS: Final = 1 << 20
+"""String elements of a tensor. To make, and to free, this many takes the interpreter tens of
+milliseconds, in which the server does nothing else."""
 
 
 def split_elements(name: str, count: int, raw: memoryview, model: str) -> tuple[bytes, ...]:
@@ -50,6 +56,16 @@ def check_count(name: str, count: int, given: int, model: str) -> None:
         raise RequestError(
             f"expected {count} string elements {about_input(name, model)}, got {given}"
         )
+
+
+def check_most(name: str, count: int) -> None:
+    """Refuse more elements than the input `name` may have.
+
+    Raises:
+        TooMany: There are.
+    """
+    if count > MOST_ELEMENTS:
+        raise TooMany(f"string elements in input '{name}'", count, MOST_ELEMENTS)
 
 
 def about_input(name: str, model: str) -> str:

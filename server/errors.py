@@ -5,6 +5,7 @@
     │   ├── BadPicture            one picture of a request cannot be used; names its index
     │   ├── BodyTooLarge          413: the body is over the limit
     │   ├── TooManyInstances      413: too many pictures
+    │   ├── TooMany               413: too many rows, strings, outputs asked for
     │   ├── AnswerTooLarge        413: the answer would be
     │   ├── NotAcceptable         406: the Accept header names no form that the answer has
     │   ├── NoVisionTask          the model answers tensors alone
@@ -30,19 +31,27 @@ traceback in the log, 500 and a constant text to the client.
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import grpc
 
 from contract.errors import PictureError, TooManyPixels
 
+LONGEST_TEXT: Final = 4096
+"""Characters of an error's text; what a client named in it may have millions."""
+
 
 class ServerError(Exception):
-    """Root of the server's errors."""
+    """Root of the server's errors; a text that is too long for a line of the log is cut."""
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     grpc_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     retry_after_s: ClassVar[int | None] = None
+
+    def __init__(self, text: str) -> None:
+        if len(text) > LONGEST_TEXT:
+            text = f"{text[:LONGEST_TEXT]}... ({len(text)} characters)"
+        super().__init__(text)
 
 
 class RequestError(ServerError):
@@ -82,6 +91,18 @@ class TooManyInstances(RequestError):
         super().__init__(
             f"request has {count} instances; the limit of this server is {limit} (--max_instances); "
             "send them in several requests"
+        )
+
+
+class TooMany(RequestError):
+    """More of something small than a request may have."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, what: str, count: int, limit: int) -> None:
+        super().__init__(
+            f"request has {count} {what}; the limit of this server is {limit}; send them in "
+            "several requests"
         )
 
 

@@ -6,11 +6,12 @@ Source: InferenceRequest::Normalize in
 https://github.com/triton-inference-server/core/blob/main/src/infer_request.cc
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from contract.model_config import ModelConfig, TensorSpec
-from server.errors import RequestError
+from server.errors import RequestError, TooMany
 from server.tensors import BYTES, InferRequest, RequestedOutput, Tensor
 
 _BATCH_NOTE: Final = (
@@ -19,6 +20,40 @@ _BATCH_NOTE: Final = (
     "in your input dims config, try setting max_batch_size to zero. See the model configuration "
     "docs for more info on max_batch_size."
 )
+
+
+MOST_ROWS: Final = 1 << 20
+"""Batch rows of a request: each run of some of them takes memory, whatever a row holds."""
+
+MOST_ASKED: Final = 1 << 10
+"""Outputs that a request names, some of them perhaps twice."""
+
+_SHOWN_NAMES: Final = 16
+
+
+def check_count(names: Sequence[str], config: ModelConfig, request_id: str) -> None:
+    """Refuse a request of more inputs than its model has, of which none needs to be read then.
+
+    Args:
+        names: The names of its inputs.
+        config: The configuration of the version that is to answer.
+        request_id: What its client calls it.
+
+    Raises:
+        RequestError: Says what was got and expected.
+    """
+    if len(names) > len(config.inputs):
+        _check_names(names, config, _about(request_id))
+
+
+def check_asked(count: int) -> None:
+    """Refuse a request that names too many outputs, before any is read.
+
+    Raises:
+        TooMany: It does.
+    """
+    if count > MOST_ASKED:
+        raise TooMany("names of outputs", count, MOST_ASKED)
 
 
 def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) -> None:
@@ -37,15 +72,15 @@ def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) 
         _check_pictures(request.inputs[0], config)
         return
     specs = {spec.name: spec for spec in config.inputs}
-    about = f"[request id: {request.id or '<id_unknown>'}] "
-    _check_names(request.inputs, config, about)
+    about = _about(request.id)
+    _check_names([tensor.name for tensor in request.inputs], config, about)
     if config.max_batch_size:
         if not request.inputs:  # all of them are optional
             raise RequestError(
                 f"{about}inference request batch-size must be >= 1 for '{config.name}'; got no "
                 "input that has one"
             )
-        _check_batch_sizes(request.inputs, config.name, about)
+        _check_batch_sizes(request.inputs, config, about)
     for tensor in request.inputs:
         _check_tensor(tensor, specs[tensor.name], config, about)
 
@@ -70,13 +105,14 @@ def _check_pictures(tensor: Tensor, config: ModelConfig) -> None:
         )
 
 
-def _check_names(tensors: Sequence[Tensor], config: ModelConfig, about: str) -> None:
+def _check_names(given: Sequence[str], config: ModelConfig, about: str) -> None:
     names = [spec.name for spec in config.inputs]
     needed = [spec.name for spec in config.inputs if not spec.optional]
-    given = [tensor.name for tensor in tensors]
-    if twice := [name for name in given if given.count(name) > 1]:
-        raise RequestError(f"{about}input '{twice[0]}' already exists in request")
-    missing = [name for name in needed if name not in given]
+    counts = Counter(given)
+    if len(counts) < len(given):
+        twice = next(name for name in given if counts[name] > 1)
+        raise RequestError(f"{about}input '{twice}' already exists in request")
+    missing = [name for name in needed if name not in counts]
     if not len(needed) <= len(given) <= len(names):
         raise RequestError(_wrong_count(config, given, missing, about))
     for name in given:
@@ -99,7 +135,8 @@ def _wrong_count(
     )
 
 
-def _check_batch_sizes(tensors: Sequence[Tensor], model: str, about: str) -> None:
+def _check_batch_sizes(tensors: Sequence[Tensor], config: ModelConfig, about: str) -> None:
+    model, most = config.name, config.max_batch_size
     for tensor in tensors:
         if not tensor.shape:
             raise RequestError(
@@ -112,6 +149,14 @@ def _check_batch_sizes(tensors: Sequence[Tensor], model: str, about: str) -> Non
             )
         if not tensor.shape[0]:
             raise RequestError(f"{about}inference request batch-size must be >= 1 for '{model}'")
+    rows = tensors[0].shape[0]
+    if rows > MOST_ROWS:
+        raise TooMany("batch rows", rows, MOST_ROWS)
+    if rows > most and all(0 in tensor.shape for tensor in tensors):  # not worth many runs
+        raise RequestError(
+            f"{about}inference request batch-size must be <= {most} for '{model}': its rows hold "
+            "nothing"
+        )
 
 
 def _check_tensor(tensor: Tensor, spec: TensorSpec, config: ModelConfig, about: str) -> None:
@@ -132,8 +177,13 @@ def _check_tensor(tensor: Tensor, spec: TensorSpec, config: ModelConfig, about: 
         )
 
 
+def _about(request_id: str) -> str:
+    return f"[request id: {request_id or '<id_unknown>'}] "
+
+
 def _quoted(names: Sequence[str]) -> str:
-    return "[" + ",".join(f"'{name}'" for name in names) + "]"
+    shown = [f"'{name}'" for name in names[:_SHOWN_NAMES]]
+    return "[" + ",".join([*shown, "..."] if len(names) > len(shown) else shown) + "]"
 
 
 def _text(dims: Sequence[int]) -> str:

@@ -62,7 +62,11 @@ def _numbers(part: object, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         raise TypeError(f"values of kind {values.dtype}")
     if dtype.kind in "ui" and values.size:
         _check_range(values, np.iinfo(dtype))
-    return values.astype(dtype).reshape(-1)
+    with np.errstate(over="ignore"):
+        cast = values.astype(dtype).reshape(-1)
+    if dtype.kind == "f" and np.isinf(cast).sum() > np.isinf(values).sum():
+        raise ValueError(f"a value too large for {dtype.name}")
+    return cast
 
 
 def _whole_numbers(part: object) -> NDArray[np.generic]:

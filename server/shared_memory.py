@@ -2,22 +2,27 @@
 
 Off unless allowed, because a client names memory of this host. A key is a POSIX name, so a file
 of /dev/shm and nothing else. Regions are read and written, not mapped: a client that cuts its
-file short gets an error, where a mapping would end this process. The price is a copy.
+file short gets an error, where a mapping would end this process. The price is a copy, and a
+descriptor for each region, so regions have a part of those that this process may open.
 
 Texts of errors are Triton's.
 Source: https://github.com/triton-inference-server/server/blob/main/src/shared_memory_manager.cc
 """
 
 import os
+import resource
 import stat
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from contract.model_config import Json
 from server.errors import AlreadyExists, RegionNotFound, RequestError, Unsupported
 
+_PIECE: Final = 1 << 28
 FOLDER: Final = Path("/dev/shm")  # noqa: S108  # where POSIX shared memory lives on Linux
 
 
@@ -44,23 +49,45 @@ class Region:
         """Bytes that the file has now."""
         return os.fstat(self._descriptor).st_size
 
-    def read(self, offset: int, byte_size: int) -> bytes:
+    def read(self, offset: int, byte_size: int) -> memoryview:
         """The bytes from `offset` within the region, which `check` has accepted.
+
+        It blocks for as long as the copy takes.
 
         Raises:
             RequestError: The client has cut its file short.
         """
-        data = os.pread(self._descriptor, byte_size, self.offset + offset)
-        if len(data) != byte_size:
-            raise RequestError(
-                f"shared memory region '{self.name}' holds {len(data)} of {byte_size} bytes; its "
-                f"file '{self.key}' is shorter than when it was registered"
-            )
+        self._check_file(offset, byte_size)
+        data = np.empty(byte_size, np.uint8).data  # unlike a bytearray, not zeroed first
+        done = 0
+        while done < byte_size:  # Linux reads 2 GiB at a time
+            piece = data[done : done + _PIECE]
+            count = os.preadv(self._descriptor, [piece], self.offset + offset + done)
+            if not count:  # cut since it was looked at
+                self._check_file(offset, byte_size)
+            done += count
         return data
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write `data` from `offset` within the region, which `check` has accepted."""
-        os.pwrite(self._descriptor, data, self.offset + offset)
+        """Write `data` from `offset` within the region, which `check` has accepted.
+
+        Raises:
+            RequestError: The client has cut its file short.
+        """
+        self._check_file(offset, len(data))
+        view = memoryview(data)
+        done = 0
+        while done < len(data):
+            piece = view[done : done + _PIECE]
+            done += os.pwrite(self._descriptor, piece, self.offset + offset + done)
+
+    def _check_file(self, offset: int, byte_size: int) -> None:
+        held = self.file_size - self.offset - offset
+        if held < byte_size:
+            raise RequestError(
+                f"shared memory region '{self.name}' holds {max(0, held)} of {byte_size} bytes; "
+                f"its file '{self.key}' is shorter than when it was registered"
+            )
 
     def check(self, offset: int, byte_size: int) -> None:
         """Refuse a range outside of the region.
@@ -84,8 +111,8 @@ class Slot:
     offset: int
     byte_size: int
 
-    def read(self) -> bytes:
-        """The tensor's bytes.
+    def read(self) -> memoryview:
+        """The tensor's bytes; it blocks for as long as the copy takes.
 
         Raises:
             RequestError: The client has cut its file short.
@@ -111,11 +138,18 @@ class SharedMemory:
 
     Args:
         allowed: Whether clients may register any.
+        most_regions: How many; None for a quarter of the files that this process may open.
     """
 
-    def __init__(self, *, allowed: bool) -> None:
+    def __init__(self, *, allowed: bool, most_regions: int | None = None) -> None:
         self.allowed = allowed
+        self._most_regions = most_regions or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
         self._regions: dict[str, Region] = {}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is any region, so that a short request may name many bytes."""
+        return bool(self._regions)
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Let requests use bytes [offset, offset + byte_size) of the file `key` as `name`.
@@ -123,7 +157,7 @@ class SharedMemory:
         Raises:
             Unsupported: Shared memory is not allowed.
             AlreadyExists: The name is taken.
-            RequestError: There is no such file, or it is shorter.
+            RequestError: There is no such file, or it is shorter, or there are too many regions.
         """
         if not self.allowed:
             raise Unsupported(
@@ -132,6 +166,12 @@ class SharedMemory:
             )
         if name in self._regions:
             raise AlreadyExists(f"shared memory region '{name}' already in manager")
+        if len(self._regions) >= self._most_regions:
+            raise RequestError(
+                f"failed to register shared memory region '{name}': {len(self._regions)} are "
+                "registered, the limit of this server, a quarter of the files that it may open "
+                "(ulimit -n); unregister some"
+            )
         region = Region(name, key, offset, byte_size, _open(key))
         if byte_size < 1 or offset + byte_size > region.file_size:
             raise RequestError(f"failed to register shared memory region '{name}': invalid args")

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.model_config import Json
-from server.bytes_elements import check_count, join_elements, split_elements, texts_of
+from server.bytes_elements import check_count, check_most, join_elements, split_elements, texts_of
 from server.decoder import Source
 from server.errors import RequestError
 from server.json_numbers import numbers_from_json
+from server.shapes import check_shape
 
 NUMPY_OF_DATATYPE: Final[Mapping[str, np.dtype[np.generic]]] = {
     "BOOL": np.dtype(np.bool_),
@@ -105,22 +106,36 @@ def tensor_from_raw(
 
     Raises:
         RequestError: Unknown datatype, or the bytes do not fill the shape.
+        TooMany: More string elements than a tensor may have.
     """
-    dims = _check_shape(name, shape)
+    dims = check_raw(name, datatype, shape, len(raw), model)
     if datatype == BYTES:
         elements = split_elements(name, math.prod(dims), raw, model)
         return Tensor(name, datatype, dims, elements=elements)
-    dtype = _dtype(name, datatype)
-    expected = math.prod(dims) * dtype.itemsize
-    if len(raw) != expected:
+    return Tensor(name, datatype, dims, np.frombuffer(raw, _dtype(name, datatype)).reshape(dims))
+
+
+def check_raw(
+    name: str, datatype: str, shape: Sequence[int], size: int, model: str
+) -> tuple[int, ...]:
+    """The shape of a tensor that `size` bytes of binary tensor data may fill.
+
+    Raises:
+        RequestError: Unknown datatype, or they cannot.
+        TooMany: More string elements than a tensor may have.
+    """
+    dims = check_shape(name, shape)
+    count = math.prod(dims)
+    if datatype == BYTES:
+        check_most(name, count)
+        return dims
+    expected = count * _dtype(name, datatype).itemsize
+    if size != expected:
         raise RequestError(
             f"input byte size mismatch for input '{name}' for model '{model}'. "
-            f"Expected {expected}, got {len(raw)}"
+            f"Expected {expected}, got {size}"
         )
-    try:
-        return Tensor(name, datatype, dims, np.frombuffer(raw, dtype).reshape(dims))
-    except (ValueError, OverflowError) as err:  # an axis beyond what numpy can address
-        raise RequestError(f"input '{name}': shape {list(dims)} cannot be used: {err}") from err
+    return dims
 
 
 def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: object) -> Tensor:
@@ -129,7 +144,7 @@ def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: objec
     Raises:
         RequestError: Unknown datatype, other values than its own, or another number of them.
     """
-    dims = _check_shape(name, shape)
+    dims = check_shape(name, shape)
     dtype = _dtype(name, datatype)
     if datatype in NOT_IN_JSON:
         raise RequestError(
@@ -155,8 +170,10 @@ def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[Source], mo
 
     Raises:
         RequestError: Another number of elements than the shape has.
+        TooMany: More than a tensor of strings may have.
     """
-    dims = _check_shape(name, shape)
+    dims = check_shape(name, shape)
+    check_most(name, len(elements))
     check_count(name, math.prod(dims), len(elements), model)
     return Tensor(name, BYTES, dims, elements=tuple(elements))
 
@@ -230,9 +247,3 @@ def _dtype(name: str, datatype: str) -> np.dtype[np.generic]:
         raise RequestError(
             f"invalid datatype for input {name}: got {datatype[:20]!r}, expected one of {known}"
         ) from None
-
-
-def _check_shape(name: str, shape: Sequence[Any]) -> tuple[int, ...]:
-    if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim >= 0 for dim in shape):
-        raise RequestError(f"input '{name}': shape {list(shape)}; expected a list of sizes >= 0")
-    return tuple(shape)

@@ -171,10 +171,12 @@ class Version:
         with recorded(self.statistics, self._begin_trace(request.id)) as record:
             turn = Turn(request.priority, request.timeout_us)
             parts: list[Row] = []
+            size = 0
             async for part in self._inference.of_request(decoder, request, turn, record):
                 parts.append({name: part[name] for name in names})
+                size += sum(tensor.nbytes for tensor in parts[-1].values())
+                check_answer_size(size)  # of some outputs it was not known before
             made = partial(gather, parts, asked, self.config, self.labels)
-            size = sum(tensor.nbytes for part in parts for tensor in part.values())
             with timed() as taken:
                 outputs = await asyncio.to_thread(made) if size > _LARGE_ANSWER_BYTES else made()
             record.responded(taken)

@@ -53,13 +53,13 @@ class Bodies:
         """
         return Received(request, self.max_bytes)
 
-    async def parse(self, body: bytes, parse: Callable[[], ParsedT]) -> ParsedT:
-        """What `parse` makes of a body; it is called in a thread if the body is large.
+    async def parse(self, size: int, parse: Callable[[], ParsedT]) -> ParsedT:
+        """What `parse` makes of a body, or message, of `size` bytes; in a thread if that is large.
 
         Raises:
             Exception: Whatever it raises.
         """
-        if len(body) <= LARGE:
+        if size <= LARGE:
             return parse()
         return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
 
@@ -69,7 +69,7 @@ class Bodies:
         Raises:
             RequestError: It is no JSON, nests too deep, or has too many values.
         """
-        return await self.parse(body, lambda: parse_json(body, self.max_depth))
+        return await self.parse(len(body), lambda: parse_json(body, self.max_depth))
 
     async def json_object(self, request: Request) -> dict[str, Json]:
         """The body of a request that is a JSON object, or nothing, which is the empty object.
@@ -79,7 +79,7 @@ class Bodies:
             RequestError: It is something else.
         """
         body = await read_body(request, self.max_bytes)
-        return await self.parse(body, lambda: parse_json_object(body, self.max_depth))
+        return await self.parse(len(body), lambda: parse_json_object(body, self.max_depth))
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:

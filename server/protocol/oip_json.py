@@ -19,10 +19,12 @@ from starlette.responses import Response
 from contract.model_config import Json
 from server.decoder import Base64Text, Source
 from server.errors import RequestError
+from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
 from server.protocol.http import flat_json, json_response
-from server.protocol.parameters import Parameters, classes_of, flag, schedule_of, slot_of, unsigned
+from server.protocol.parameters import Parameters, classes_of, flag, schedule_of, unsigned
 from server.protocol.raw_body import Target, only_input
+from server.protocol.slots import slot_of, tensor_from_slot
 from server.shared_memory import Slot
 from server.tensors import (
     BYTES,
@@ -83,6 +85,7 @@ def parse_infer_request(body: bytes, header_length: str | None, target: Target) 
     asked = _parse_outputs(payload.get("outputs", []))
     outputs = tuple(RequestedOutput(name, classes_of(entry)) for name, entry in asked.items())
     slots = {name: slot_of(entry, target.memory) for name, entry in asked.items()}
+    check_count(_names(payload["inputs"]), target.config, request_id)
     inputs = _parse_inputs(payload["inputs"], binary, target)
     return ParsedBody(
         request=InferRequest(
@@ -143,6 +146,10 @@ def _split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryvi
     return body[: int(header_length)], view[int(header_length) :]
 
 
+def _names(entries: Sequence[object]) -> list[str]:
+    return [str(entry.get("name", "")) for entry in entries if isinstance(entry, dict)]
+
+
 def _parse_inputs(
     entries: Sequence[object], binary: memoryview, target: Target
 ) -> tuple[Tensor, ...]:
@@ -174,8 +181,7 @@ def _parse_input(entry: object, binary: memoryview, target: Target) -> tuple[Ten
             )
         return tensor_from_raw(name, datatype, shape, binary[:size], target.config.name), size
     if slot := slot_of(parameters, target.memory):
-        raw = memoryview(slot.read())
-        return tensor_from_raw(name, datatype, shape, raw, target.config.name), 0
+        return tensor_from_slot(name, datatype, shape, slot, target.config.name), 0
     if datatype == BYTES:
         elements = _elements(name, entry["data"], pictures=target.pictures)
         return bytes_tensor(name, shape, elements, target.config.name), 0
@@ -199,6 +205,7 @@ def _parse_outputs(entries: object) -> dict[str, Parameters]:
     """The parameters of each output that is asked for, by name."""
     if not isinstance(entries, list):
         raise RequestError("Unable to parse 'outputs': expected a list")
+    check_asked(len(entries))
     asked: dict[str, Parameters] = {}
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):

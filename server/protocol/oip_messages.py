@@ -7,10 +7,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.model_config import ModelConfig
 from server.errors import RequestError
+from server.input_check import check_asked, check_count
 from server.json_numbers import Numbers
 from server.protocol import oip_pb2 as oip
-from server.protocol.parameters import Parameters, classes_of, schedule_of, slot_of
+from server.protocol.parameters import Parameters, classes_of, schedule_of
+from server.protocol.slots import slot_of, tensor_from_slot
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import (
     BYTES,
@@ -41,6 +44,31 @@ _CONTENTS_OF_DATATYPE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedInfer:
+    """An infer request as it came, and its bytes on the wire.
+
+    Protobuf tells the size of a message by writing it, which of a large one takes a while.
+    """
+
+    message: oip.ModelInferRequest
+    size: int
+
+    @property
+    def id(self) -> str:
+        """What its client calls it."""
+        return self.message.id
+
+    @classmethod
+    def of(cls, wire: bytes) -> "ReceivedInfer":
+        """The request of these bytes.
+
+        Raises:
+            DecodeError: They are none.
+        """
+        return cls(oip.ModelInferRequest.FromString(wire), len(wire))
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedMessage:
     """A request, and the shared memory that outputs of it go to, by name."""
 
@@ -48,13 +76,17 @@ class ParsedMessage:
     slots: Mapping[str, Slot]
 
 
-def parse_infer_request(message: oip.ModelInferRequest, memory: SharedMemory) -> ParsedMessage:
-    """Take apart an infer request.
+def parse_infer_request(
+    message: oip.ModelInferRequest, config: ModelConfig, memory: SharedMemory
+) -> ParsedMessage:
+    """Take apart an infer request for the model of that configuration.
 
     Raises:
         RequestError: It is not of the protocol's form.
         RegionNotFound: It names shared memory that is not registered.
     """
+    check_asked(len(message.outputs))
+    check_count([entry.name for entry in message.inputs], config, message.id)
     priority, timeout_us = schedule_of(parameters_of(message.parameters))
     asked = {entry.name: parameters_of(entry.parameters) for entry in message.outputs}
     request = InferRequest(
@@ -114,7 +146,9 @@ def _parse_inputs(message: oip.ModelInferRequest, memory: SharedMemory) -> tuple
     for entry in message.inputs:
         slot = slot_of(parameters_of(entry.parameters), memory) if entry.parameters else None
         if slot is not None:
-            inputs.append(_from_bytes(message, entry, slot.read()))
+            inputs.append(
+                tensor_from_slot(entry.name, entry.datatype, entry.shape, slot, message.model_name)
+            )
         elif entry.HasField("contents"):
             if raw:
                 raise RequestError(

@@ -1,14 +1,13 @@
 """The `parameters` of a V2 request, its inputs and its outputs, as REST and gRPC alike send them.
 
 Texts of errors are Triton's.
-Source: Triton's extensions parameters, schedule_policy, classification and shared memory.
+Source: Triton's extensions parameters, schedule_policy and classification.
 """
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from server.errors import RequestError
-from server.shared_memory import SharedMemory, Slot
 
 Parameters: TypeAlias = Mapping[str, object]
 
@@ -35,22 +34,6 @@ def schedule_of(parameters: Parameters) -> tuple[int, int]:
             )
     _check_sequence(parameters)
     return unsigned(parameters, "priority"), unsigned(parameters, "timeout")
-
-
-def slot_of(parameters: Parameters, memory: SharedMemory) -> Slot | None:
-    """The bytes of shared memory that an input or an output names, if it names any.
-
-    Raises:
-        RegionNotFound: There is no such region.
-        RequestError: The region does not hold those bytes.
-    """
-    if "shared_memory_region" not in parameters:
-        return None
-    name = parameters["shared_memory_region"]
-    if not isinstance(name, str):
-        raise RequestError(f"Unable to parse 'shared_memory_region': got {str(name)[:40]!r}")
-    offset = unsigned(parameters, "shared_memory_offset")
-    return memory.slot(name, offset, unsigned(parameters, "shared_memory_byte_size"))
 
 
 def classes_of(parameters: Parameters) -> int:

@@ -37,6 +37,8 @@ def only_input(body: bytes, target: Target) -> Tensor:
         RequestError: The model has more inputs, or a shape that the body's size does not tell.
     """
     config = target.config
+    if not config.inputs:
+        raise RequestError(f"[request id: <id_unknown>] {_not_one(config)}")
     spec = config.inputs[0]
     dims = list(spec.dims)
     tensor_bytes = math.prod(dims) * _item_bytes(spec.datatype)
@@ -55,10 +57,7 @@ def only_input(body: bytes, target: Target) -> Tensor:
 def _fault(config: ModelConfig, spec: TensorSpec) -> str:
     """Why a body alone does not tell the model's inputs; empty if it does."""
     if len(config.inputs) != 1:
-        return (
-            "Raw request must only have 1 input (found 1) to be deduced but got "
-            f"{len(config.inputs)} inputs in '{config.name}' model configuration"
-        )
+        return _not_one(config)
     if spec.dims.count(-1) > 1:
         return (
             f"The shape of the raw input '{spec.name}' can not be deduced because there are more "
@@ -67,6 +66,13 @@ def _fault(config: ModelConfig, spec: TensorSpec) -> str:
     if spec.datatype == BYTES and (-1 in spec.dims or math.prod(spec.dims) != 1):
         return f"For BYTE datatype raw input '{spec.name}', the model must have input shape [1]"
     return ""
+
+
+def _not_one(config: ModelConfig) -> str:
+    return (
+        "Raw request must only have 1 input (found 1) to be deduced but got "
+        f"{len(config.inputs)} inputs in '{config.name}' model configuration"
+    )
 
 
 def _item_bytes(datatype: str) -> int:

@@ -1,39 +1,62 @@
 """Methods on protobuf messages -> gRPC handlers that answer errors with their status."""
 
+import itertools
 import logging
+import string
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import quote
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from server.errors import ServerError
+from server.errors import RequestError, ServerError
 from server.protocol.error_answers import ID_HEADERS, INTERNAL_ERROR, id_for_log
 from server.protocol.v2 import Handler
 
 logger = logging.getLogger(__name__)
 
-RequestT = TypeVar("RequestT", bound=Message)
+_LONGEST_STATUS: Final = 6000  # bytes, of which other metadata need some
+_UNQUOTED: Final = string.punctuation.replace("%", "") + " "
+
+RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT", bound=Message)
 
 
 def unary(
-    method: Callable[[RequestT], Awaitable[ResponseT]], request_type: type[RequestT]
+    method: Callable[[RequestT], Awaitable[ResponseT]], read: Callable[[bytes], RequestT]
 ) -> Handler:
-    """A handler that answers errors with their status: ours in words, any other as internal."""
+    """A handler that answers errors with their status: ours in words, any other as internal.
 
-    async def answer(
-        request: RequestT, context: grpc.aio.ServicerContext[RequestT, ResponseT]
-    ) -> ResponseT:
+    Args:
+        method: What answers.
+        read: Makes its request of a message's bytes.
+    """
+
+    async def answer(wire: bytes, context: grpc.aio.ServicerContext[bytes, ResponseT]) -> ResponseT:
+        request: RequestT | None = None
         try:
+            request = understood(read, wire)
             return await method(request)
         except Exception as err:
             await abort(context, method.__name__, err, getattr(request, "id", ""))
 
-    return grpc.unary_unary_rpc_method_handler(
-        answer, request_deserializer=request_type.FromString, response_serializer=serialize
-    )
+    return grpc.unary_unary_rpc_method_handler(answer, response_serializer=serialize)
+
+
+def understood(read: Callable[[bytes], RequestT], wire: bytes) -> RequestT:
+    """What `read` makes of a message's bytes.
+
+    Raises:
+        RequestError: They are no such message.
+    """
+    try:
+        return read(wire)
+    except DecodeError as err:
+        raise RequestError(
+            f"the {len(wire)} bytes of the request are not the message of this method"
+        ) from err
 
 
 async def abort(
@@ -43,7 +66,7 @@ async def abort(
     headers = dict(context.invocation_metadata() or ())
     named = (str(headers[header]) for header in ID_HEADERS if header in headers)
     code, text = describe(rpc, err, request_id or next(named, ""))
-    await context.abort(code, text)
+    await context.abort(code, fit_for_status(text))
     raise AssertionError("abort raises") from err
 
 
@@ -55,6 +78,22 @@ def describe(rpc: str, err: Exception, request_id: str = "") -> tuple[grpc.Statu
         return err.grpc_code, str(err)
     logger.error("internal error rpc=%s request_id=%s", rpc, id_for_log(request_id), exc_info=err)
     return grpc.StatusCode.INTERNAL, INTERNAL_ERROR
+
+
+def fit_for_status(text: str) -> str:
+    """A text, cut if it would not fit into the metadata that a status is sent in.
+
+    gRPC writes a byte that is not printable ASCII as three, and lets a client refuse metadata of
+    more than 8 KiB.
+
+    Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Status-Message
+    """
+    text = text.encode(errors="backslashreplace").decode()
+    sizes = (len(quote(char, safe=_UNQUOTED)) for char in text)
+    for i, size in enumerate(itertools.accumulate(sizes)):
+        if size > _LONGEST_STATUS:
+            return f"{text[:i]}..."
+    return text
 
 
 def serialize(message: Message) -> bytes:

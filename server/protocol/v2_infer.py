@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,17 +17,18 @@ from starlette.routing import Route
 from contract.model_config import Json
 from server.protocol import oip_json, oip_messages
 from server.protocol import oip_pb2 as oip
+from server.protocol.body import LARGE
 from server.protocol.error_answers import name_request
 from server.protocol.http import encoded_response, model_routes
 from server.protocol.raw_body import Target
-from server.protocol.rpc import describe, serialize, unary
+from server.protocol.rpc import describe, fit_for_status, serialize, unary, understood
 from server.protocol.stream import in_order
 from server.protocol.v2 import V2, Handler
 from server.version import Version
 
 logger = logging.getLogger(__name__)
 
-_LARGE: Final = 256 * 1024  # so many numbers take a while, so they are read in a thread
+_LARGE: Final = 256 * 1024  # bytes of outputs that are written in a thread
 _FINAL: Final = "triton_final_response"
 """Parameter of each answer in a stream: it is the last of its request, as all are here."""
 
@@ -33,6 +36,9 @@ _END_ON_ERROR: Final = "triton_grpc_error"
 """Metadata by which a client asks that an error end the stream with its own gRPC status."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+ParsedT = TypeVar("ParsedT")
+WrittenT = TypeVar("WrittenT")
 
 
 class Infer:
@@ -48,11 +54,9 @@ class Infer:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "ModelInfer": unary(self.model_infer, oip.ModelInferRequest),
+            "ModelInfer": unary(self.model_infer, oip_messages.ReceivedInfer.of),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(
-                self.stream_infer,
-                request_deserializer=oip.ModelInferRequest.FromString,
-                response_serializer=serialize,
+                self.stream_infer, response_serializer=serialize
             ),
         }
 
@@ -72,32 +76,36 @@ class Infer:
             head: dict[str, Json] = {"id": parsed.request.id} if parsed.request.id else {}
             head |= {"model_name": model.name, "model_version": str(version.number)}
             write = partial(oip_json.infer_response, head, outputs, parsed)
-            large = sum(array.nbytes for array in outputs.values()) > _LARGE
-            response = await asyncio.to_thread(write) if large else write()
+            response = await _written(write, outputs)
             return await encoded_response(response, request.headers.get("accept-encoding"))
 
     async def _parse(self, request: Request, body: bytes, version: Version) -> oip_json.ParsedBody:
-        bodies, memory = self._v2.bodies, self._v2.shared_memory
-        target = Target(version.config, version.task is not None, memory, bodies.max_depth)
+        memory, max_depth = self._v2.shared_memory, self._v2.bodies.max_depth
+        target = Target(version.config, version.task is not None, memory, max_depth)
         header = request.headers.get(oip_json.HEADER_LENGTH)
-        return await bodies.parse(body, partial(oip_json.parse_infer_request, body, header, target))
+        parse = partial(oip_json.parse_infer_request, body, header, target)
+        return await self._apart(len(body), parse)
 
-    async def model_infer(self, request: oip.ModelInferRequest) -> oip.ModelInferResponse:
+    async def model_infer(self, received: oip_messages.ReceivedInfer) -> oip.ModelInferResponse:
         """Run a model on the request's tensors."""
+        request, memory = received.message, self._v2.shared_memory
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:
-            if request.ByteSize() > _LARGE and not request.raw_input_contents:
-                parsed = await asyncio.to_thread(
-                    oip_messages.parse_infer_request, request, self._v2.shared_memory
-                )
-            else:
-                parsed = oip_messages.parse_infer_request(request, self._v2.shared_memory)
+            parse = partial(oip_messages.parse_infer_request, request, version.config, memory)
+            parsed = await self._apart(received.size, parse)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(model.decoder, parsed.request)
-            return oip_messages.infer_response(model.name, version.number, parsed, outputs)
+        write = partial(oip_messages.infer_response, model.name, version.number, parsed, outputs)
+        return await _written(write, outputs)
+
+    async def _apart(self, size: int, parse: Callable[[], ParsedT]) -> ParsedT:
+        """What `parse` makes of a request of `size` bytes: in a thread if it may take long."""
+        if size <= LARGE and self._v2.shared_memory.in_use:  # few bytes may name many there
+            return await asyncio.to_thread(parse)
+        return await self._v2.bodies.parse(size, parse)
 
     async def stream_infer(
-        self, requests: AsyncIterator[oip.ModelInferRequest], context: Context
+        self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[oip.ModelStreamInferResponse]:
         """Answer each message of a stream, errors too, in order; the stream goes on after an error.
 
@@ -108,20 +116,31 @@ class Infer:
         async with contextlib.aclosing(in_order(requests, self._streamed, stopping)) as answers:
             async for code, answer in answers:
                 if end_on_error and code is not None:
-                    await context.abort(code, answer.error_message)
+                    await context.abort(code, fit_for_status(answer.error_message))
                 yield answer
         if stopping.is_set():
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
 
     async def _streamed(
-        self, request: oip.ModelInferRequest
+        self, wire: bytes
     ) -> tuple[grpc.StatusCode | None, oip.ModelStreamInferResponse]:
         """The answer to a message of a stream, and the status if it is an error."""
+        request_id = ""
         try:
-            response = await self.model_infer(request)
+            received = understood(oip_messages.ReceivedInfer.of, wire)
+            request_id = received.id
+            response = await self.model_infer(received)
         except Exception as err:  # whatever it is, it is this message's answer
-            code, text = describe("ModelStreamInfer", err, request.id)
-            failed = oip.ModelInferResponse(id=request.id)
+            code, text = describe("ModelStreamInfer", err, request_id)
+            failed = oip.ModelInferResponse(id=request_id)
             return code, oip.ModelStreamInferResponse(error_message=text, infer_response=failed)
         response.parameters[_FINAL].bool_param = True
         return None, oip.ModelStreamInferResponse(infer_response=response)
+
+
+async def _written(
+    write: Callable[[], WrittenT], outputs: Mapping[str, NDArray[np.generic]]
+) -> WrittenT:
+    """What `write` makes of the outputs: in a thread where they are many."""
+    large = sum(array.nbytes for array in outputs.values()) > _LARGE
+    return await asyncio.to_thread(write) if large else write()

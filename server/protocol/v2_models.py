@@ -41,13 +41,13 @@ class Models:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "ServerLive": unary(self.server_live, oip.ServerLiveRequest),
-            "ServerReady": unary(self.server_ready, oip.ServerReadyRequest),
-            "ModelReady": unary(self.model_ready, oip.ModelReadyRequest),
-            "ServerMetadata": unary(self.server_metadata, oip.ServerMetadataRequest),
-            "ModelMetadata": unary(self.model_metadata, oip.ModelMetadataRequest),
-            "ModelConfig": unary(self.model_config, oip.ModelConfigRequest),
-            "ModelStatistics": unary(self.model_statistics, oip.ModelStatisticsRequest),
+            "ServerLive": unary(self.server_live, oip.ServerLiveRequest.FromString),
+            "ServerReady": unary(self.server_ready, oip.ServerReadyRequest.FromString),
+            "ModelReady": unary(self.model_ready, oip.ModelReadyRequest.FromString),
+            "ServerMetadata": unary(self.server_metadata, oip.ServerMetadataRequest.FromString),
+            "ModelMetadata": unary(self.model_metadata, oip.ModelMetadataRequest.FromString),
+            "ModelConfig": unary(self.model_config, oip.ModelConfigRequest.FromString),
+            "ModelStatistics": unary(self.model_statistics, oip.ModelStatisticsRequest.FromString),
         }
 
     async def _live(self, _request: Request) -> Response:

@@ -45,9 +45,13 @@ class ModelRepository:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "RepositoryIndex": unary(self.repository_index, oip.RepositoryIndexRequest),
-            "RepositoryModelLoad": unary(self.load_model, oip.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": unary(self.unload_model, oip.RepositoryModelUnloadRequest),
+            "RepositoryIndex": unary(self.repository_index, oip.RepositoryIndexRequest.FromString),
+            "RepositoryModelLoad": unary(
+                self.load_model, oip.RepositoryModelLoadRequest.FromString
+            ),
+            "RepositoryModelUnload": unary(
+                self.unload_model, oip.RepositoryModelUnloadRequest.FromString
+            ),
         }
 
     async def _index(self, request: Request) -> Response:

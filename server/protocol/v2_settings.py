@@ -33,8 +33,8 @@ class Settings:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "LogSettings": unary(self.log_settings, oip.LogSettingsRequest),
-            "TraceSetting": unary(self.trace_setting, oip.TraceSettingRequest),
+            "LogSettings": unary(self.log_settings, oip.LogSettingsRequest.FromString),
+            "TraceSetting": unary(self.trace_setting, oip.TraceSettingRequest.FromString),
         }
 
     async def _logging(self, request: Request) -> Response:

@@ -50,19 +50,23 @@ class SharedMemoryRegions:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "SystemSharedMemoryStatus": unary(self.status, oip.SystemSharedMemoryStatusRequest),
+            "SystemSharedMemoryStatus": unary(
+                self.status, oip.SystemSharedMemoryStatusRequest.FromString
+            ),
             "SystemSharedMemoryRegister": unary(
-                self.register, oip.SystemSharedMemoryRegisterRequest
+                self.register, oip.SystemSharedMemoryRegisterRequest.FromString
             ),
             "SystemSharedMemoryUnregister": unary(
-                self.unregister, oip.SystemSharedMemoryUnregisterRequest
+                self.unregister, oip.SystemSharedMemoryUnregisterRequest.FromString
             ),
-            "CudaSharedMemoryStatus": unary(self.cuda_status, oip.CudaSharedMemoryStatusRequest),
+            "CudaSharedMemoryStatus": unary(
+                self.cuda_status, oip.CudaSharedMemoryStatusRequest.FromString
+            ),
             "CudaSharedMemoryRegister": unary(
-                self.cuda_register, oip.CudaSharedMemoryRegisterRequest
+                self.cuda_register, oip.CudaSharedMemoryRegisterRequest.FromString
             ),
             "CudaSharedMemoryUnregister": unary(
-                self.cuda_unregister, oip.CudaSharedMemoryUnregisterRequest
+                self.cuda_unregister, oip.CudaSharedMemoryUnregisterRequest.FromString
             ),
         }
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
-from server.errors import RequestError
-from server.input_check import check_inputs
+from server.errors import LONGEST_TEXT, RequestError, TooMany
+from server.input_check import MOST_ASKED, MOST_ROWS, check_asked, check_count, check_inputs
 from server.tensors import InferRequest, RequestedOutput, Tensor
 
 
@@ -134,3 +134,66 @@ def test_picture_files_stand_for_the_first_input(shape: tuple[int, ...]) -> None
 def test_other_picture_files_are_refused(files: Tensor, text: str) -> None:
     with pytest.raises(RequestError, match=text):
         check_inputs(InferRequest("", (files,)), config(), pictures=True)
+
+
+class Counting(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counting.compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("last", ["other", "0"])
+def test_many_names_are_not_compared_with_each_other(last: str) -> None:
+    names = [Counting(index) for index in range(5000)] + [Counting(last)]
+    Counting.compared = 0
+    text = "got 5001 inputs" if last == "other" else "input '0' already exists in request"
+    with pytest.raises(RequestError, match=text):
+        check_count(names, config(), "")
+    inputs = tuple(Tensor(name, "FP32", (3, 2, 5)) for name in names)
+    with pytest.raises(RequestError, match=text):
+        check_inputs(InferRequest("", inputs), config(), pictures=False)
+    assert Counting.compared < 10 * len(names)
+
+
+def test_no_error_repeats_all_that_a_client_named() -> None:
+    with pytest.raises(RequestError) as caught:
+        check_count([f"n{index}" for index in range(5000)], config(), "")
+    assert "Got input(s) ['n0','n1'," in str(caught.value)
+    assert ",'n15',...], but missing" in str(caught.value)
+    with pytest.raises(RequestError) as caught:
+        check_count(["A", "x" * 100_000, "B"], config(), "")
+    assert str(caught.value).endswith("x... (100175 characters)")
+    assert len(str(caught.value)) < LONGEST_TEXT + 30
+
+
+def test_as_many_inputs_as_the_model_has_are_left_to_the_whole_check() -> None:
+    check_count(["X", "X"], config(), "")
+    check_asked(MOST_ASKED)
+    with pytest.raises(TooMany, match="1025 names of outputs; the limit of this server is 1024"):
+        check_asked(MOST_ASKED + 1)
+
+
+def test_rows_are_limited() -> None:
+    def ask(rows: int, width: int) -> None:
+        inputs = (Tensor("A", "FP32", (rows, 2, width)), Tensor("B", "INT32", (rows, 1)))
+        check_inputs(InferRequest("", inputs), config(), pictures=False)
+
+    ask(MOST_ROWS, 1)
+    ask(MOST_ROWS, 0)  # the other input's rows hold something
+    with pytest.raises(TooMany, match="request has 1048577 batch rows; the limit"):
+        ask(MOST_ROWS + 1, 1)
+
+
+def test_rows_that_hold_nothing_are_not_split_into_runs() -> None:
+    spec = (TensorSpec("A", "FP32", (-1,)),)
+    model = make_model_config("m", 4, spec, (TensorSpec("C", "FP32", (-1,)),), {})
+    check_inputs(InferRequest("", (tensor("A", 4, 0),)), model, pictures=False)
+    with pytest.raises(
+        RequestError, match="batch-size must be <= 4 for 'm': its rows hold nothing"
+    ):
+        check_inputs(InferRequest("", (tensor("A", 5, 0),)), model, pictures=False)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.errors import AlreadyExists, RegionNotFound, RequestError, Unsupported
+from server.errors import AlreadyExists, RegionNotFound, RequestError, TooMany, Unsupported
+from server.protocol.slots import tensor_from_slot
 from server.shared_memory import FOLDER, SharedMemory
 
 
@@ -39,7 +40,7 @@ def test_a_region_is_a_window_of_its_file(
 ) -> None:
     regions.register("r", slash + posix.name, 8, 16)
     region = regions.find("r")
-    assert region.read(2, 3) == bytes([10, 11, 12])
+    assert bytes(region.read(2, 3)) == bytes([10, 11, 12])
     region.write(1, b"\xff\xfe")
     assert bytes(content(posix)[8:12]) == b"\x08\xff\xfe\x0b"
     row = {"name": "r", "key": slash + posix.name, "offset": 8, "byte_size": 16}
@@ -117,6 +118,9 @@ def test_a_file_cut_short_is_an_error_and_not_the_end_of_the_process(
     os.truncate(FOLDER / posix.name, 10)
     with pytest.raises(RequestError, match="holds 10 of 64 bytes"):
         regions.find("r").read(0, 64)
+    with pytest.raises(RequestError, match="holds 2 of 4 bytes"):
+        regions.find("r").write(8, b"1234")
+    assert (FOLDER / posix.name).stat().st_size == 10  # nor has the write grown it again
 
 
 def test_a_region_in_use_outlives_its_registration(
@@ -126,7 +130,7 @@ def test_a_region_in_use_outlives_its_registration(
     regions.register("r", posix.name, 0, 64)
     region = regions.find("r")
     regions.unregister("r")
-    assert region.read(0, 2) == b"\x00\x01"
+    assert bytes(region.read(0, 2)) == b"\x00\x01"
     del region
     assert open_files() == before
 
@@ -137,3 +141,42 @@ def test_without_leave_nothing_is_registered(posix: PosixMemory) -> None:
         regions.register("r", posix.name, 0, 8)
     regions.unregister()
     assert regions.status() == []
+
+
+def test_what_is_more_than_one_call_takes_is_read_and_written_whole(
+    posix: PosixMemory, regions: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux reads 2 GiB at most."""
+    monkeypatch.setattr("server.shared_memory._PIECE", 7)
+    regions.register("r", posix.name, 0, 64)
+    assert bytes(regions.find("r").read(1, 60)) == bytes(range(1, 61))
+    regions.find("r").write(2, bytes(range(100, 150)))
+    assert bytes(content(posix)[:64]) == bytes([0, 1, *range(100, 150), *range(52, 64)])
+
+
+def test_a_tensor_of_another_size_than_its_memory_is_not_read(regions: SharedMemory) -> None:
+    """The region is a file of a TiB, of holes."""
+    path = FOLDER / f"aperture-test-{os.getpid()}-holes"
+    path.touch()
+    try:
+        os.truncate(path, 1 << 40)
+        regions.register("r", path.name, 0, 1 << 40)
+        slot = regions.slot("r", 0, 1 << 40)
+        with pytest.raises(RequestError, match=r"Expected 4, got 1099511627776$"):
+            tensor_from_slot("x", "FP32", [1, 1], slot, "m")
+        with pytest.raises(TooMany, match="274877906944 string elements"):
+            tensor_from_slot("x", "BYTES", [1 << 38], slot, "m")
+    finally:
+        path.unlink()
+
+
+def test_regions_are_limited_as_each_has_a_descriptor(posix: PosixMemory) -> None:
+    regions = SharedMemory(allowed=True, most_regions=2)
+    used = [regions.in_use]
+    regions.register("a", posix.name, 0, 8)
+    regions.register("b", posix.name, 0, 8)
+    assert [*used, regions.in_use] == [False, True]
+    with pytest.raises(RequestError, match="region 'c': 2 are registered, the limit"):
+        regions.register("c", posix.name, 0, 8)
+    regions.unregister("a")
+    regions.register("c", posix.name, 0, 8)

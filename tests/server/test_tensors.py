@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from server.errors import RequestError
+from server.bytes_elements import MOST_ELEMENTS
+from server.errors import RequestError, TooMany
+from server.json_numbers import Numbers
 from server.tensors import (
     best_classes,
     bytes_tensor,
@@ -40,6 +42,8 @@ def test_json_data_may_be_nested_or_flat() -> None:
         ("BF16", [1], [1], "receiving BF16 data via JSON is not supported"),
         ("FP16", [1], [1], "receiving FP16 data via JSON is not supported"),
         ("INT4", [1], [1], "invalid datatype for input x: got 'INT4'"),
+        ("FP32", [2], [1, 1e39], "a value too large for float32"),
+        ("FP32", [1], [-1e300], "a value too large for float32"),
         ("UINT8", [-1], [1], "expected a list of sizes"),
         ("UINT8", ["a"], [1], "expected a list of sizes"),
     ],
@@ -49,6 +53,31 @@ def test_json_data_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(RequestError, match=message):
         tensor_from_json("x", datatype, shape, data)
+
+
+def test_the_largest_numbers_of_floats_are_taken() -> None:
+    for datatype, number in (("FP32", 3.4028234e38), ("FP64", 1.7e308)):
+        tensor = tensor_from_json("x", datatype, [1], [number])
+        assert tensor.array is not None
+        assert np.isfinite(tensor.array).all()
+
+
+def test_infinity_of_typed_contents_is_a_number() -> None:
+    tensor = tensor_from_json("x", "FP32", [3], Numbers([float("inf"), float("-inf"), 1]))
+    assert tensor.array is not None
+    assert tensor.array.tolist() == [float("inf"), float("-inf"), 1]
+
+
+def test_strings_are_limited_before_they_are_read() -> None:
+    """Each of a few bytes becomes an object of Python."""
+    raw = memoryview(bytes(4 * (MOST_ELEMENTS + 1)))
+    text = "has 1048577 string elements in input 'x'; the limit of this server is 1048576"
+    with pytest.raises(TooMany, match=text):
+        tensor_from_raw("x", "BYTES", [MOST_ELEMENTS + 1], raw, "m")
+    with pytest.raises(TooMany, match=text):
+        bytes_tensor("x", [1], [b""] * (MOST_ELEMENTS + 1), "m")
+    elements = tensor_from_raw("x", "BYTES", [MOST_ELEMENTS], raw[:-4], "m").elements
+    assert len(elements) == MOST_ELEMENTS
 
 
 def test_bytes_elements_are_length_prefixed() -> None:

@@ -160,7 +160,7 @@ DIFFERENCES: Final = (
     Difference(
         "A number that its datatype cannot hold, and lists of unequal lengths, are refused",
         "Triton takes them, and computes with other numbers.",
-        of("data 9", "data 11", "pixels of 300", triton=200, ours=400),
+        of("data 9", "data 11", "pixels of 300", "numbers of 1e39", triton=200, ours=400),
     ),
     Difference(
         "NaN and Infinity are no JSON",

@@ -46,6 +46,10 @@ def _bad_data() -> Iterator[Case]:
     for data in ([300] * 192, [-1] * 192, [1.5] * 192):
         body = request(tensor("image", "UINT8", [1, 8, 8, 3], data))
         yield Case(f"pixels of {data[0]}", "/v2/models/colour/infer", body)
+    body = request(tensor("values", "FP32", [1, 5], [1e39] * 5))
+    yield Case("numbers of 1e39", "/v2/models/labelled/infer", body)
+    body = request(tensor("text", "BYTES", [5, 0], []))
+    yield Case("rows of nothing over the maximum", "/v2/models/strings/infer", body)
     body = request(tensor("image", "UINT8", [1, 8, 9, 3], [1] * 216))
     yield Case("picture of another size", "/v2/models/colour/infer", body)
     for element in (5, None, ["a"], True):

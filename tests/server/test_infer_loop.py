@@ -1,0 +1,92 @@
+"""What takes long of an infer request leaves the event loop free.
+
+Each request here is refused at its end, so nothing but its parsing is awaited: where that were done on the event
+loop, nothing else would have run meanwhile.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from server.decoder import Decoder
+from server.errors import RequestError
+from server.log_settings import LogSettings
+from server.protocol import oip_pb2 as oip
+from server.protocol.body import LARGE, Bodies
+from server.protocol.oip_messages import ReceivedInfer
+from server.protocol.v2 import V2
+from server.protocol.v2_infer import Infer
+from server.shared_memory import FOLDER, SharedMemory
+from server.trace_settings import TraceSettings
+from tests.onnx_graphs import Through, write_identity
+from tests.repositories import repository
+
+CUT = b"\x01"
+"""A string whose length is cut off."""
+
+
+@asynccontextmanager
+async def v2_over(root: Path, decoder: Decoder) -> AsyncIterator[V2]:
+    """V2 over the model `words`, which answers the strings of `x`."""
+    write_identity(root / "words" / "1" / "model.onnx", Through("", "BYTES", ["n", "k"]))
+    bodies = Bodies(1 << 26, 100)
+    logs = LogSettings(logging.NullHandler())
+    async with repository(root, decoder) as served:
+        yield V2(served, SharedMemory(allowed=True), logs, TraceSettings(), "aperture", bodies)
+    bodies.stop()
+
+
+async def turns_while_refused(v2: V2, message: oip.ModelInferRequest) -> int:
+    """How often the event loop came round while a request was refused as cut off."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count())
+    with pytest.raises(RequestError, match="incomplete string length indicator"):
+        await Infer(v2).model_infer(ReceivedInfer.of(message.SerializeToString()))
+    counter.cancel()
+    return turns
+
+
+def ask(count: int) -> oip.ModelInferRequest:
+    tensor = oip.ModelInferRequest.InferInputTensor(name="x", datatype="BYTES", shape=[1, count])
+    return oip.ModelInferRequest(model_name="words", inputs=[tensor])
+
+
+def test_strings_of_a_message(tmp_path: Path, decoder: Decoder) -> None:
+    async def turns(count: int) -> int:
+        message = ask(count)
+        message.raw_input_contents.append(bytes(4 * count - 4) + CUT)
+        async with v2_over(tmp_path, decoder) as v2:
+            return await turns_while_refused(v2, message)
+
+    assert asyncio.run(turns(10)) == 0  # not worth a thread
+    assert asyncio.run(turns(LARGE)) > 0
+
+
+def test_strings_in_shared_memory(tmp_path: Path, decoder: Decoder) -> None:
+    path = FOLDER / f"aperture-test-{os.getpid()}-words"
+    message = ask(LARGE)
+    message.inputs[0].parameters["shared_memory_region"].string_param = "r"
+    message.inputs[0].parameters["shared_memory_byte_size"].int64_param = 4 * LARGE - 3
+
+    async def turns() -> int:
+        async with v2_over(tmp_path, decoder) as v2:
+            v2.shared_memory.register("r", path.name, 0, 4 * LARGE - 3)
+            return await turns_while_refused(v2, message)
+
+    try:
+        path.write_bytes(bytes(4 * LARGE - 4) + CUT)
+        assert asyncio.run(turns()) > 0
+    finally:
+        path.unlink()
