@@ -7,10 +7,13 @@ Source: https://github.com/triton-inference-server/common/blob/main/protobuf/mod
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from contract.model_config import ModelConfig
 from contract.warm_ups import WarmUp, read_warm_ups, refusal
+
+MOST_PRIORITY_LEVELS: Final = 1000
+MOST_INSTANCES: Final = 4096
 
 TimeoutAction = Literal["REJECT", "DELAY"]
 
@@ -93,9 +96,19 @@ def read_scheduling(config: ModelConfig) -> Scheduling:
 
 
 def instance_groups(config: ModelConfig) -> list[Any]:
-    """The groups whose instances run requests: those that are not passive."""
+    """The groups whose instances run requests: those that are not passive.
+
+    Raises:
+        ConfigError: Their instances are too many.
+    """
     message: Any = config.message
-    return [group for group in message.instance_group if not group.passive]
+    groups = [group for group in message.instance_group if not group.passive]
+    count = sum(max(1, group.count) for group in groups)
+    if count > MOST_INSTANCES:
+        raise refusal(
+            config, f"instance_group has {count} instances; expected up to {MOST_INSTANCES}"
+        )
+    return groups
 
 
 def instance_count(config: ModelConfig) -> int:
@@ -129,6 +142,8 @@ def _policies(config: ModelConfig, message: Any) -> tuple[QueuePolicy, ...]:
     levels = message.priority_levels
     if not levels:
         return (default,)
+    if levels > MOST_PRIORITY_LEVELS:
+        raise refusal(config, f"priority_levels is {levels}; expected up to {MOST_PRIORITY_LEVELS}")
     own = {level: _policy(policy) for level, policy in message.priority_queue_policy.items()}
     if any(not 1 <= level <= levels for level in own):
         raise refusal(

@@ -17,16 +17,21 @@ from server.errors import LoadError, RequestError
 from server.execution import Row
 from server.tensors import BF16, BYTES, NUMPY_OF_DATATYPE
 
+MOST_ELEMENTS: Final = 2**28
+"""Elements of an input that a model is warmed up with."""
+
 _SEED: Final = 0
 
 
 def default_row(config: ModelConfig) -> Row | None:
     """Zeros for each input that is needed, without the batch axis.
 
-    None where an axis may have any size, or no input is needed.
+    None where an axis may have any size, or is too long to be tried, or no input is needed.
     """
     needed = [spec for spec in config.inputs if not spec.optional]
     if not needed or any(dim < 0 for spec in needed for dim in spec.dims):
+        return None
+    if any(math.prod(spec.dims) > MOST_ELEMENTS for spec in needed):
         return None
     return {spec.name: _zeros(spec.datatype, spec.dims) for spec in needed}
 
@@ -35,12 +40,18 @@ def warm_up_row(model_dir: Path, entry: WarmUp) -> Row:
     """The inputs of a warm-up request, without the batch axis.
 
     Raises:
-        LoadError: A file cannot be read, is outside its folder, or is too short.
+        LoadError: A file cannot be read, is outside its folder, or is too short; or a tensor is
+            too large.
     """
     return {name: _tensor(model_dir, name, spec) for name, spec in entry.inputs.items()}
 
 
 def _tensor(model_dir: Path, name: str, spec: WarmUpInput) -> NDArray[Any]:
+    if (count := math.prod(spec.dims)) > MOST_ELEMENTS:
+        raise LoadError(
+            f"{model_dir}: model_warmup: input '{name}' has {count} elements; "
+            f"expected up to {MOST_ELEMENTS}"
+        )
     match spec.data:
         case "file":
             return _from_file(model_dir, name, spec)

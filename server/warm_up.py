@@ -5,8 +5,9 @@ batch size open (dynamic batching without a preferred size), the time of a row i
 power of two, because on a CPU a larger batch is not always faster.
 
 It blocks. The price of a load: the requests of `model_warmup`; `BUDGET_S` of measuring, twice that
-on a busy machine, or two runs of one row where those take longer; and `BUDGET_S` for the sizes that
-were not measured.
+on a busy machine, or two runs of one row where those take longer; and, of the sizes that were not
+measured, `POWERS_BUDGET_S` for the powers of two and `BUDGET_S` for the others. A batch over
+`MOST_BYTES` is not run.
 """
 
 import logging
@@ -31,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 BUDGET_S: Final = 2.0
 """Seconds of measuring, beside what the first run of a size takes longer than others."""
+
+POWERS_BUDGET_S: Final = 30.0
+"""Seconds, as far as they can be foreseen, of running the powers of two that were not measured."""
+
+MOST_BYTES: Final = 2**29
+"""Inputs and outputs of a batch; a size above that is not run before a request needs it."""
 
 RUNS: Final = 7
 """Timed runs of a size, the fastest of which counts."""
@@ -160,25 +167,35 @@ def _warm_up_batches(
 ) -> Warmed:
     dynamic = scheduling.dynamic_batching
     size = _largest(config, scheduling)
-    measured: dict[int, float] = {}
-    if dynamic is not None and not dynamic.preferred_batch_sizes and size > 1:
-        measured = measure(lambda size: _time_run(runs[0], row, size), size)
-        size = best_batch_size(measured)
-    for i, run in enumerate(runs):
-        _run_sizes(run, row, size, known=set(measured) if i == 0 else set())
     outputs = runs[0](_batch(row, 1))
     sizes = {name: tensor.nbytes for name, tensor in outputs.items()}
+    row_bytes = sum(sizes.values()) + sum(tensor.nbytes for tensor in row.values())
+    most = max(1, MOST_BYTES // max(1, row_bytes))
+    measured: dict[int, float] = {}
+    if dynamic is not None and not dynamic.preferred_batch_sizes and size > 1:
+        measured = measure(lambda size: _time_run(runs[0], row, size), min(size, most))
+        size = best_batch_size(measured)
+    for i, run in enumerate(runs):
+        _run_sizes(run, row, min(size, most), known=set(measured) if i == 0 else set())
     return Warmed(Execution(tuple(runs), size, sizes), measured)
 
 
 def _run_sizes(run: Run, row: Row, largest: int, known: set[int]) -> None:
-    """Run the powers of two up to `largest`, and the sizes between while the budget lasts."""
+    """Run the powers of two up to `largest`, and the sizes between, while their budgets last."""
     powers = powers_of_two(largest)
-    spent = 0.0
-    for size in [*powers, *(size for size in range(1, largest) if size not in powers)]:
-        if size not in powers and spent > BUDGET_S:
+    spent = row_s = 0.0
+    for size in powers:
+        if size in known:
+            continue
+        if spent + size * row_s > POWERS_BUDGET_S:
             break
-        if size not in known:
+        seconds = _time_run(run, row, size)
+        spent += seconds
+        row_s = min(row_s or math.inf, seconds / size)
+    for size in range(1, largest):
+        if spent > BUDGET_S:
+            break
+        if size not in powers and size not in known:
             spent += _time_run(run, row, size)
 
 
@@ -191,6 +208,11 @@ def _time_run(run: Run, row: Row, size: int) -> float:
 
 def _run_warm_up(runs: Sequence[Run], config: ModelConfig, model_dir: Path, entry: WarmUp) -> Row:
     row = warm_up_row(model_dir, entry)
+    size = entry.batch_size * sum(tensor.nbytes for tensor in row.values())
+    if size > MOST_BYTES:
+        raise LoadError(
+            f"{model_dir}: model_warmup '{entry.name}' has {size} bytes; expected up to {MOST_BYTES}"
+        )
     inputs = _batch(row, entry.batch_size) if config.max_batch_size else row
     try:
         for run in runs:

@@ -95,6 +95,15 @@ def test_a_warm_up_of_batch_size_0_is_skipped_as_triton_does(tmp_path: Path) -> 
     assert scheduling(tmp_path, 'model_warmup { name: "w" }').warm_ups == ()
 
 
+def test_instances_have_a_limit(tmp_path: Path) -> None:
+    groups = "instance_group { count: 96 } instance_group { count: %d }"
+    assert scheduling(tmp_path, groups % 4000).instances == 4096
+    with pytest.raises(
+        ConfigError, match="instance_group has 2000000096 instances; expected up to"
+    ):
+        scheduling(tmp_path, groups % 2_000_000_000)
+
+
 INPUT = 'inputs {{ key: "{}" value {{ data_type: {} dims: [2] {} }} }}'
 
 
@@ -111,6 +120,10 @@ INPUT = 'inputs {{ key: "{}" value {{ data_type: {} dims: [2] {} }} }}'
         (
             "priority_levels: 2 default_priority_level: 1 priority_queue_policy { key: 3 value {} }",
             r"priority queue policy must have priority level in range \[1, 2\] for m; got \[3\]",
+        ),
+        (
+            "priority_levels: 4000000000 default_priority_level: 1",
+            "priority_levels is 4000000000; expected up to 1000",
         ),
         (
             "priority_levels: 2 default_priority_level: 1 preserve_ordering: true",

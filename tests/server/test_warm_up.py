@@ -8,11 +8,22 @@ from contract.model_config import ModelConfig, read_model_config
 from contract.scheduling import read_scheduling
 from server.errors import LoadError
 from server.execution import Row
-from server.warm_up import BUDGET_S, Warmed, best_batch_size, measure, powers_of_two, warm_up
+from server.warm_up import (
+    BUDGET_S,
+    Warmed,
+    best_batch_size,
+    measure,
+    powers_of_two,
+    warm_up,
+)
 
 FLOATS = 'input { name: "x" data_type: TYPE_FP32 dims: [2] } '
 OUTPUT = 'output { name: "y" data_type: TYPE_FP32 dims: [2] } '
 SHARED = "max_batch_size: 8 dynamic_batching {} "
+WARM_UP = (
+    'model_warmup {{ name: "w" batch_size: 3 count: 2 '
+    'inputs {{ key: "x" value {{ data_type: {} dims: [2] {} }} }} }}'
+)
 
 
 def config_of(folder: Path, text: str) -> ModelConfig:
@@ -137,6 +148,47 @@ def test_without_dynamic_batching_runs_may_have_the_maximum(tmp_path: Path) -> N
     assert found.parameters() == {"execution_batch_size": "8"}
 
 
+@pytest.mark.parametrize(
+    "scheduler", ["", "dynamic_batching { preferred_batch_size: 100000 }", "dynamic_batching {}"]
+)
+def test_a_batch_that_takes_too_much_memory_is_not_tried(
+    tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.warm_up.MOST_BYTES", 100 * (8 + 8))
+    run = Recorder()
+    found = warmed(tmp_path, FLOATS + "max_batch_size: 100000 " + scheduler, run)
+    assert max(run.sizes) <= 100
+    assert scheduler == "dynamic_batching {}" or found.execution.batch_size == 100000
+
+
+def test_a_slow_model_is_not_run_at_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("POWERS_BUDGET_S", "BUDGET_S"):
+        monkeypatch.setattr(f"server.warm_up.{name}", 0.0)
+    run = Recorder()
+    warmed(tmp_path, FLOATS + "max_batch_size: 1000000", run)
+    assert max(run.sizes) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (WARM_UP.replace("size: 3", "size: 999999999"), "'w' has 7999999992 bytes; expected up to"),
+        (
+            WARM_UP.replace("dims: [2]", "dims: [99999999999]"),
+            "input 'x' has 99999999999 elements; expected up to",
+        ),
+    ],
+)
+def test_a_warm_up_request_that_no_machine_holds_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    text = FLOATS + "max_batch_size: 999999999 " + text.format("TYPE_FP32", "zero_data: true")
+    with pytest.raises(LoadError, match=problem):
+        warmed(tmp_path, text, Recorder())
+
+
 def test_a_model_without_a_batch_axis_has_no_batch_size(tmp_path: Path) -> None:
     found = warmed(tmp_path, FLOATS, Recorder())
     assert (found.execution.batch_size, found.parameters()) == (0, {})
@@ -161,12 +213,6 @@ def test_a_model_of_a_task_that_cannot_be_run_is_refused(tmp_path: Path) -> None
     text = SHARED + FLOATS + 'parameters { key: "task" value { string_value: "t" } }'
     with pytest.raises(LoadError, match="the warm-up run failed: index out of range"):
         warmed(tmp_path, text, broken)
-
-
-WARM_UP = (
-    'model_warmup {{ name: "w" batch_size: 3 count: 2 '
-    'inputs {{ key: "x" value {{ data_type: {} dims: [2] {} }} }} }}'
-)
 
 
 def test_a_warm_up_request_is_run_as_often_as_it_says_on_each_instance(tmp_path: Path) -> None:
