@@ -130,8 +130,11 @@ class Server(kserve.ModelServer):
             grace_period=options.grace_period,
         )
 
-    def serve(self) -> None:
+    def serve(self) -> bool:
         """Serve until a signal ends it; blocks.
+
+        Returns:
+            Whether a thread is left that the process must not wait for: it loads a model.
 
         Raises:
             LoadError: A model cannot be loaded at the start, and --exit_on_error was given.
@@ -139,6 +142,7 @@ class Server(kserve.ModelServer):
         self.start([])
         if self._start_error is not None:
             raise self._start_error
+        return self._repository.loading
 
     def setup_event_loop(self) -> None:
         """Leave KServe's setup out: it configures another loop than the one that will run."""

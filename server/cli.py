@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from contract.errors import OptionsError
 from contract.options import add_flags, build, given_environment, given_flags, unknown_name
@@ -22,7 +23,8 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     try:
         options = parse_options(sys.argv[1:], os.environ)
-        serve(options, asked_exporter(os.environ))
+        if serve(options, asked_exporter(os.environ)):
+            leave()
     except (OptionsError, LoadError, OSError) as err:
         for line in str(err).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -64,8 +66,18 @@ def underscored(arg: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
-def serve(options: ServerOptions, exporter: Exporter | None) -> None:
+def leave() -> NoReturn:
+    """End the process without waiting for its threads, as Python does at its end."""
+    logging.getLogger(__name__).warning("a model was still being loaded; its load is given up")
+    logging.shutdown()
+    os._exit(0)
+
+
+def serve(options: ServerOptions, exporter: Exporter | None) -> bool:
     """Run the server, exporting traces if there is an exporter; blocks.
+
+    Returns:
+        Whether a thread is left that the process must not wait for.
 
     Raises:
         LoadError: There is no folder to serve.
@@ -89,7 +101,7 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> None:
     from server.app import Server  # noqa: PLC0415  # imports KServe, after argv is parsed
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    Server(options, logs, exporter).serve()
+    return Server(options, logs, exporter).serve()
 
 
 def check_port(flag: str, port: int) -> None:

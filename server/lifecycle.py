@@ -5,12 +5,15 @@
 
 A change takes over only as a whole step of the event loop, so a request meets one version or the
 other. What cannot be loaded leaves what serves in its place. Versions are loaded one at a time in
-a thread, because each load already takes all cores.
+a thread, because each load already takes all cores. A load cannot be broken off, so at the end of the
+server its thread is left behind.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 from contract.model_config import ModelConfig
 from contract.version_policy import choose_versions
@@ -26,6 +29,9 @@ from server.version import Version
 
 logger = logging.getLogger(__name__)
 
+Params = ParamSpec("Params")
+ResultT = TypeVar("ResultT")
+
 
 class Lifecycle:
     """Loads and unloads the versions of models.
@@ -37,6 +43,8 @@ class Lifecycle:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turn = asyncio.Semaphore(1)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._job: Future[Any] | None = None
         self._stopping = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -54,6 +62,8 @@ class Lifecycle:
             Why some of it could not be loaded, in Triton's words; None if all is well.
         """
         async with model.changing, self._turn:
+            if self._stopping.is_set():
+                return _failed(model, "the server is stopping")
             try:
                 return await self._bring(model, folder, override)
             except Exception as err:  # one model must not keep the others from loading
@@ -61,6 +71,11 @@ class Lifecycle:
                 reason = f"internal error: {err!r}"
                 model.fail(reason)
                 return LoadFailed(model.name, reason)
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way in its thread."""
+        return self._job is not None and not self._job.done()
 
     def see_off(self, model: ServedModel, versions: Mapping[int, Version]) -> None:
         """Stop versions that no new request finds, each when its last request ends."""
@@ -71,6 +86,7 @@ class Lifecycle:
 
     async def stop(self) -> None:
         """Stop what is leaving after the run that it is at."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._stopping.set()
         await asyncio.gather(*self._leaving)
 
@@ -78,10 +94,10 @@ class Lifecycle:
         self, model: ServedModel, folder: ModelFolder, override: ModelConfig | None
     ) -> LoadFailed | None:
         try:
-            model.attempted = await asyncio.to_thread(stamp_model, folder)
+            model.attempted = await self._in_thread(stamp_model, folder)
             config = override
             if config is None:
-                config = await asyncio.to_thread(folder.read_config)
+                config = await self._in_thread(folder.read_config)
         except (LoadError, OSError) as err:
             return _failed(model, str(err), polled=False)
         try:
@@ -94,6 +110,13 @@ class Lifecycle:
         arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
         return self._switch(model, actions, arrived)
 
+    async def _in_thread(
+        self, job: Callable[Params, ResultT], *args: Params.args, **kwargs: Params.kwargs
+    ) -> ResultT:
+        """Run blocking work in the thread of the loads, which nobody waits for at the end."""
+        self._job = self._thread.submit(job, *args, **kwargs)
+        return await asyncio.wrap_future(self._job)
+
     async def _load_all(
         self,
         model: ServedModel,
@@ -105,9 +128,7 @@ class Lifecycle:
         arrived = {}
         for number, stamp in wanted.items():
             try:
-                version = await asyncio.to_thread(
-                    load_version, folder, number, config, self._engine
-                )
+                version = await self._in_thread(load_version, folder, number, config, self._engine)
             except LoadError as err:
                 logger.warning(
                     "cannot serve model=%s version=%d reason=%s", model.name, number, err

@@ -78,6 +78,11 @@ class Repository(kserve.ModelRepository):
             return False
         return not self.control.strict_readiness or not self.broken()
 
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way, which cannot be broken off."""
+        return self._lifecycle.loading
+
     def served(self) -> list[ServedModel]:
         """The models that are to be served, in the order of their names."""
         models = [self.models[name] for name in sorted(self.models)]

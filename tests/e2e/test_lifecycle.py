@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.live_server import LiveServer, live_server, start_server, wait_for
+from tests.live_server import LiveServer, live_server, start_server, wait_for, wait_until
 from tests.picture_files import instances, noise_png
 from tests.tiny_models import publish_colour_model
 
@@ -160,6 +160,25 @@ def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_pat
         server.process.kill()
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url + "/v2/health/live")
+
+
+def test_sigterm_does_not_wait_for_a_load(tmp_path: Path) -> None:
+    config = publish_colour_model(tmp_path / "models", "m").model_dir / "config.pbtxt"
+    days = (
+        'model_warmup { name: "w" batch_size: 1 count: 4294967295 inputs { key: "image" '
+        "value { data_type: TYPE_UINT8 dims: [8, 8, 3] zero_data: true } } }"
+    )
+    without_effect = 'instance_group { host_policy: "none" }'  # named in the log as a load begins
+    config.write_text(config.read_text() + days + without_effect)
+    server = start_server(tmp_path / "log", "--model_repository", str(tmp_path / "models"))
+    try:
+        wait_for(server, "/v2/health/live")
+        wait_until(lambda: "host_policy" in server.log.read_text())
+        assert server.stop() == 0
+        assert "a model was still being loaded; its load is given up" in server.log.read_text()
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
 
 
 def test_ctrl_c_ends_at_once(tmp_path: Path) -> None:
