@@ -14,6 +14,7 @@ from server.json_numbers import Numbers
 from server.protocol import oip_pb2 as oip
 from server.protocol.parameters import Parameters, classes_of, schedule_of
 from server.protocol.slots import slot_of, tensor_from_slot
+from server.protocol.wire import split_raw
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import (
     BYTES,
@@ -45,12 +46,16 @@ _CONTENTS_OF_DATATYPE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ReceivedInfer:
-    """An infer request as it came, and its bytes on the wire.
+    """An infer request as it came.
 
-    Protobuf tells the size of a message by writing it, which of a large one takes a while.
+    Attributes:
+        message: It, without raw_input_contents.
+        raw: Those.
+        size: Its bytes on the wire; protobuf tells it by writing the message, which takes a while.
     """
 
     message: oip.ModelInferRequest
+    raw: Sequence[memoryview]
     size: int
 
     @property
@@ -64,8 +69,10 @@ class ReceivedInfer:
 
         Raises:
             DecodeError: They are none.
+            TooMany: They are too many fields.
         """
-        return cls(oip.ModelInferRequest.FromString(wire), len(wire))
+        rest, raw = split_raw(wire)
+        return cls(oip.ModelInferRequest.FromString(rest), raw, len(wire))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class ParsedMessage:
 
 
 def parse_infer_request(
-    message: oip.ModelInferRequest, config: ModelConfig, memory: SharedMemory
+    received: ReceivedInfer, config: ModelConfig, memory: SharedMemory
 ) -> ParsedMessage:
     """Take apart an infer request for the model of that configuration.
 
@@ -85,13 +92,14 @@ def parse_infer_request(
         RequestError: It is not of the protocol's form.
         RegionNotFound: It names shared memory that is not registered.
     """
+    message = received.message
     check_asked(len(message.outputs))
     check_count([entry.name for entry in message.inputs], config, message.id)
     priority, timeout_us = schedule_of(parameters_of(message.parameters))
     asked = {entry.name: parameters_of(entry.parameters) for entry in message.outputs}
     request = InferRequest(
         id=message.id,
-        inputs=_parse_inputs(message, memory),
+        inputs=_parse_inputs(message, received.raw, memory),
         outputs=tuple(
             RequestedOutput(name, classes_of(parameters)) for name, parameters in asked.items()
         ),
@@ -139,8 +147,9 @@ def parameters_of(entries: Mapping[str, Any]) -> Parameters:
     }
 
 
-def _parse_inputs(message: oip.ModelInferRequest, memory: SharedMemory) -> tuple[Tensor, ...]:
-    raw: Sequence[bytes] = message.raw_input_contents
+def _parse_inputs(
+    message: oip.ModelInferRequest, raw: Sequence[memoryview], memory: SharedMemory
+) -> tuple[Tensor, ...]:
     taken = 0
     inputs = []
     for entry in message.inputs:
@@ -172,11 +181,9 @@ def _parse_inputs(message: oip.ModelInferRequest, memory: SharedMemory) -> tuple
 
 
 def _from_bytes(
-    message: oip.ModelInferRequest, entry: oip.ModelInferRequest.InferInputTensor, raw: bytes
+    message: oip.ModelInferRequest, entry: oip.ModelInferRequest.InferInputTensor, raw: memoryview
 ) -> Tensor:
-    return tensor_from_raw(
-        entry.name, entry.datatype, entry.shape, memoryview(raw), message.model_name
-    )
+    return tensor_from_raw(entry.name, entry.datatype, entry.shape, raw, message.model_name)
 
 
 def _from_contents(

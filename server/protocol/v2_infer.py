@@ -91,7 +91,7 @@ class Infer:
         request, memory = received.message, self._v2.shared_memory
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:
-            parse = partial(oip_messages.parse_infer_request, request, version.config, memory)
+            parse = partial(oip_messages.parse_infer_request, received, version.config, memory)
             parsed = await self._apart(received.size, parse)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(model.decoder, parsed.request)
