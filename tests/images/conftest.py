@@ -22,6 +22,8 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "images" in config.option.markexpr:
         reason = _why_not()
+        if reason is not None and "CI" in os.environ:
+            raise pytest.UsageError(f"the images cannot be tested: {reason}")
     else:
         reason = "`make test-images` builds the images and runs them; it needs root and buildah"
     if reason is not None:
@@ -33,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _why_not() -> str | None:
     missing = [tool for tool in ("buildah", "debootstrap", "unshare") if not shutil.which(tool)]
     if missing:
-        return f"{' and '.join(missing)} not installed; Debian has packages of these names"
+        return f"not installed: {', '.join(missing)}; Debian's buildah, debootstrap, util-linux have them"
     if os.geteuid() != 0:
         return "not root, so no base image can be made and no root file system mounted"
     return None
