@@ -113,7 +113,9 @@ class Infer:
         """
         end_on_error = (_END_ON_ERROR, "true") in map(tuple, context.invocation_metadata() or ())
         stopping = self._v2.stopping
-        async with contextlib.aclosing(in_order(requests, self._streamed, stopping)) as answers:
+        async with contextlib.aclosing(
+            in_order(requests, self._streamed, stopping, len)
+        ) as answers:
             async for code, answer in answers:
                 if end_on_error and code is not None:
                     await context.abort(code, fit_for_status(answer.error_message))

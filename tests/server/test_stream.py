@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.protocol.stream import MOST_UNDER_WAY, in_order, until
+from server.protocol.stream import MOST_BYTES_UNDER_WAY, MOST_UNDER_WAY, in_order, until
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -53,6 +53,38 @@ def test_only_so_many_are_under_way() -> None:
         return before, 1 + len(rest)
 
     assert asyncio.run(run()) == (MOST_UNDER_WAY, 500)
+
+
+@pytest.mark.parametrize(
+    ("size", "most"),
+    [
+        (MOST_BYTES_UNDER_WAY // 4, 4),
+        (MOST_BYTES_UNDER_WAY // 4 + 1, 3),
+        (MOST_BYTES_UNDER_WAY * 2, 1),
+    ],
+)
+def test_only_so_many_bytes_are_under_way(size: int, most: int) -> None:
+    """Until the client takes an answer: the requests themselves are answered at once."""
+
+    async def run() -> tuple[list[int], int]:
+        begun = 0
+
+        async def answer(number: int) -> int:
+            nonlocal begun
+            begun += 1
+            return number
+
+        answers = in_order(numbers(20), answer, asyncio.Event(), lambda _: size)
+        seen = []
+        for _ in range(2):
+            await anext(answers)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            seen.append(begun)
+        rest = [one async for one in answers]
+        return seen, 2 + len(rest)
+
+    assert asyncio.run(run()) == ([most, most + 1], 20)
 
 
 def test_a_stopping_server_answers_what_it_has_read_and_no_more() -> None:
