@@ -18,15 +18,23 @@ from server.errors import LoadFailed
 
 _PREFIX: Final = "file:"
 _MOST_FILES: Final = 1000
+_MOST_CHARACTERS: Final = 1 << 18  # of a configuration, which is shown to whoever asks for it
 _MOST_PARTS: Final = 8
 
 
 def parse_override(name: str, text: str) -> ModelConfig:
-    """The configuration of a load request, JSON of Triton's schema.
+    """The configuration of a load request, JSON of Triton's schema; a long one takes a while.
 
     Raises:
-        LoadFailed: It is none, or another model's.
+        LoadFailed: It is none, or another model's, or too long.
     """
+    if len(text) > _MOST_CHARACTERS:
+        raise LoadFailed(
+            name,
+            f"Invalid config override: it has {len(text)} characters; the limit is "
+            f"{_MOST_CHARACTERS}",
+            polled=False,
+        )
     try:
         config = parse_model_config(text)
     except ValueError as err:

@@ -148,7 +148,9 @@ class Repository(kserve.ModelRepository):
             LoadFailed: It, or a version of it, cannot be served; the rest serves.
         """
         self._require_explicit()
-        override = None if config_json is None else parse_override(name, config_json)
+        override = None
+        if config_json is not None:
+            override = await asyncio.to_thread(parse_override, name, config_json)
         # A client that leaves must not leave a model half loaded.
         task = asyncio.create_task(self._load(name, override, files or {}), name=f"load-{name}")
         if (failed := await asyncio.shield(task)) is None:

@@ -23,6 +23,13 @@ def test_a_configuration_that_cannot_be_used_is_refused(text: str) -> None:
         parse_override("m", text)
 
 
+def test_a_configuration_that_is_long_beyond_reason_is_not_parsed() -> None:
+    text = '{"max_batch_size": 3}'
+    assert parse_override("m", text + " " * (2**18 - len(text))).max_batch_size == 3
+    with pytest.raises(LoadFailed, match="it has 262145 characters; the limit is 262144"):
+        parse_override("m", text + " " * (2**18 - len(text) + 1))
+
+
 def test_files_are_written_into_a_private_folder_and_removed() -> None:
     files = {"file:1/model.onnx": b"one", "labels.txt": b"two"}
     with write_private_folder("m", files, 6) as name:
