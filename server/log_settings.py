@@ -1,11 +1,14 @@
 """The log settings of Triton's logging extension, which change this server's own log.
 
+An event is one line: what a client or a file names may hold newlines, and must not write lines of
+its own. A traceback's lines are indented, so that none of them looks like an event either.
+
 Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_logging.md
 """
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from contract.model_config import Json
 from server.errors import RequestError, Unsupported
@@ -22,6 +25,28 @@ _SWITCHES: Final = {
 }
 _OUR_PACKAGES: Final = ("server", "contract")
 _LEVEL_OF_ALL: Final = 2
+
+
+class OneLine(logging.Formatter):
+    """Writes an event as one line, with what is not printable escaped, and tracebacks indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """The line of an event."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        """The traceback below it."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"    {printable(line)}" for line in lines)
+
+
+def printable(text: str) -> str:
+    """The text with control characters, line ends and lone surrogates as Python escapes them."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
 
 
 class LogSettings:
@@ -64,7 +89,7 @@ class LogSettings:
         self._apply()
 
     def _apply(self) -> None:
-        self._handler.setFormatter(logging.Formatter(_LINE, _FORMATS[self._format]))
+        self._handler.setFormatter(OneLine(_LINE, _FORMATS[self._format]))
         ours = logging.DEBUG if self._verbose_level else logging.INFO
         for package in _OUR_PACKAGES:
             logging.getLogger(package).setLevel(ours)
