@@ -11,6 +11,7 @@ shared by all versions, so a version with another interface is refused and needs
 The same layout in a bucket is publishing.py's.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,8 @@ from contract.model_config import (
     ModelConfig,
     read_model_config,
 )
+
+logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]*")
@@ -91,6 +94,8 @@ def check_writable(repository: Path) -> None:
 def list_model_dirs(repository: Path) -> list[Path]:
     """The model folders of a repository, by name; hidden ones and lost+found are not models.
 
+    A name that is not UTF-8 can be in no request and no answer, so such a folder is passed over.
+
     Raises:
         RepositoryError: The repository is not a folder that can be read.
     """
@@ -98,11 +103,20 @@ def list_model_dirs(repository: Path) -> list[Path]:
         entries = sorted(repository.iterdir())
     except OSError as err:
         raise RepositoryError(f"model repository {repository}: {err.strerror or err}") from err
-    return [
+    folders = [
         path
         for path in entries
         if path.is_dir() and not path.name.startswith(".") and path.name != "lost+found"
     ]
+    for path in folders:
+        if not _is_utf8(path.name):
+            logger.warning("passed over folder=%r: its name is not UTF-8", str(path))
+    return [path for path in folders if _is_utf8(path.name)]
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name from the file system has no bytes that are not UTF-8."""
+    return name == name.encode("utf-8", "ignore").decode("utf-8")
 
 
 def list_versions(model_dir: Path) -> list[int]:

@@ -51,7 +51,8 @@ class ServerError(Exception):
     def __init__(self, text: str) -> None:
         if len(text) > LONGEST_TEXT:
             text = f"{text[:LONGEST_TEXT]}... ({len(text)} characters)"
-        super().__init__(text)
+        # A path of the file system may hold bytes that are no text, which no answer can carry.
+        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class RequestError(ServerError):

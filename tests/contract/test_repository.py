@@ -1,3 +1,4 @@
+import os
 import threading
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def test_hidden_folders_and_files_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "README.md").touch()
     (tmp_path / "b").mkdir()
     (tmp_path / "a").mkdir()
-    assert [path.name for path in list_model_dirs(tmp_path)] == ["a", "b"]
+    (tmp_path / os.fsdecode(b"x\xff")).mkdir()
+    (tmp_path / "größe").mkdir()
+    assert [path.name for path in list_model_dirs(tmp_path)] == ["a", "b", "größe"]
     with pytest.raises(RepositoryError, match="No such file"):
         list_model_dirs(tmp_path / "absent")
 

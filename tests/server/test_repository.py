@@ -1,7 +1,10 @@
 """The repository in this process: policies, modes, and how versions come and go."""
 
 import asyncio
+import json
+import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from contract.model_config import ModelConfig
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
+from server.protocol.http import json_response
 from server.repository import Control
 from server.sources import ModelFolder
 from tests.onnx_graphs import Through, write_identity
@@ -129,6 +133,20 @@ def test_what_nobody_foresaw_is_one_models_reason_with_its_traceback_in_the_log(
             assert await served.bring(Surprise("good", tmp_path / "good")) is not None
             assert reason(served, "good 1") == "internal error: RuntimeError('surprise')"
             assert await echo(served, "good", decoder) == [[1.5, 2.0]]
+
+    asyncio.run(run())
+
+
+def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        for name in ("good", os.fsdecode(b"x\xff")):
+            write_identity(tmp_path / name / "1" / "model.onnx", PAIR)
+        async with repository(tmp_path, decoder) as served:
+            assert states(served) == {"good 1": "READY"}
+        async with repository(tmp_path / os.fsdecode(b"x\xff"), decoder) as served:
+            (row,) = served.index()
+            assert row.state == "UNAVAILABLE"
+            assert json.loads(bytes(json_response(asdict(row)).body))["reason"] == row.reason
 
     asyncio.run(run())
 
