@@ -19,6 +19,7 @@ JSON: Final = "application/json"
 
 _JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _PIECE: Final = 1 << 16
+_FEW: Final = 16
 _SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
 _LARGE_BODY: Final = 64 * 1024  # more is packed in a thread
 
@@ -38,6 +39,21 @@ def flat_json(data: NDArray[np.generic] | list[str]) -> object:
         return data
     pieces = (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
     written = (orjson.dumps(piece, option=_JSON_OPTIONS)[1:-1] for piece in pieces)
+    return orjson.Fragment(b"[%b]" % b",".join(written))
+
+
+async def list_json(items: object) -> object:
+    """A list for `json_response`; one of many items is written already, in a thread.
+
+    One item at a time, because writing holds the interpreter; what is no list is given back.
+    """
+    if not isinstance(items, list) or len(items) <= _FEW:
+        return items
+    return await asyncio.to_thread(_written_list, items)
+
+
+def _written_list(items: Sequence[object]) -> orjson.Fragment:
+    written = (orjson.dumps(item, option=_JSON_OPTIONS) for item in items)
     return orjson.Fragment(b"[%b]" % b",".join(written))
 
 

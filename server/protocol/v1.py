@@ -16,7 +16,7 @@ from server.errors import NotReady, RequestError
 from server.instances import parse_predict_request
 from server.model import ServedModel
 from server.protocol.body import Bodies
-from server.protocol.http import JSON, choose_media_type, json_response
+from server.protocol.http import JSON, choose_media_type, json_response, list_json
 from server.repository import Repository
 
 MODEL_HEADER: Final = "Aperture-Model"
@@ -52,7 +52,9 @@ class V1:
             offered = (JSON, *model.version().vision_task.media_types)
             media_type = choose_media_type(request.headers.get("accept"), offered)
             if media_type == JSON:
-                return json_response(await model.predict(payload))
+                answer = await model.predict(payload)
+                predictions = await list_json(answer["predictions"])
+                return json_response({"predictions": predictions})
             return Response(await self._render(model, payload, media_type), media_type=media_type)
 
     async def inference(self, request: Request) -> Response:
@@ -64,9 +66,10 @@ class V1:
             with model.use() as version:
                 asked = parse_predict_request(payload, version.vision_task.options)
                 answers = await version.answer(model.decoder, asked)
+        written = await list_json(answers)
         if not version.vision_task.bare_answer:
-            return json_response({"predictions": answers})
-        return json_response(answers[0] if len(answers) == 1 else answers)
+            return json_response({"predictions": written})
+        return json_response(answers[0] if len(answers) == 1 else written)
 
     async def models(self, _request: Request) -> Response:
         """The names of the models."""
