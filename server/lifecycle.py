@@ -101,7 +101,9 @@ class Lifecycle:
         except (LoadError, OSError) as err:
             return _failed(model, str(err), polled=False)
         try:
-            wanted = wanted_versions(folder, model.attempted, config, override is not None)
+            wanted = await self._in_thread(
+                wanted_versions, folder, model.attempted, config, override is not None
+            )
         except LoadError as err:
             return _failed(model, str(err))
         model.forget(number for number, _ in model.attempted.versions)
@@ -176,7 +178,7 @@ def wanted_versions(
 ) -> dict[int, VersionStamp]:
     """The versions that the policy serves, and what each is to be made from.
 
-    A configuration of a request stands in no file, so its own text goes into the stamps.
+    A configuration of a request stands in no file, so its own text goes into the stamps. Blocks.
 
     Raises:
         LoadError: The policy serves none of those that lie there.
