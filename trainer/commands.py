@@ -1,6 +1,7 @@
 """The commands that need torch: settings in, the text that the command prints out."""
 
 import json
+from pathlib import Path
 
 import httpx
 
@@ -10,6 +11,7 @@ from trainer.checkpoints import open_checkpoint
 from trainer.evaluate import evaluate
 from trainer.fit import fit
 from trainer.hyperparameters import Hyperparameters
+from trainer.local_data import local_data
 from trainer.predictors import (
     CheckpointPredictor,
     EndpointPredictor,
@@ -38,14 +40,17 @@ def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
 def evaluate_command(settings: EvaluateSettings) -> str:
     """Evaluate a model on a split; the table of metrics."""
     task = load_task(settings.task)
-    with httpx.Client() as client:
-        return _evaluate(task, settings, _predictor(task, settings, client))
+    with (
+        httpx.Client() as client,
+        local_data(settings.data, settings.data_cache_dir) as data,
+    ):
+        return _evaluate(task, settings, data, _predictor(task, settings, client))
 
 
-def _evaluate(task: Task, settings: EvaluateSettings, predictor: Predictor) -> str:
+def _evaluate(task: Task, settings: EvaluateSettings, data: Path, predictor: Predictor) -> str:
     samples = read_samples(
         task,
-        settings.data,
+        data,
         settings.split,
         predictor.labels,
         skip_bad_images=settings.skip_bad_images,

@@ -5,6 +5,7 @@ the configuration that is published with it.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -19,6 +20,7 @@ from trainer.engines import build_engines, check_tensorrt
 from trainer.errors import EnginesMissing
 from trainer.export import Export, export_and_publish
 from trainer.int8 import quantise_and_measure
+from trainer.local_data import local_data
 from trainer.precisions import Validation, measure, recall, spread
 from trainer.report import read_metrics
 from trainer.settings import ExportSettings
@@ -42,13 +44,14 @@ def export_command(settings: ExportSettings) -> str:
         check_tensorrt()
     checkpoint = open_checkpoint(settings.checkpoint)
     metrics = read_metrics(checkpoint.folder)
-    published = export_and_publish(
-        checkpoint,
-        settings.model_repository,
-        settings.name,
-        metrics.by_name if metrics is not None else {},
-        _finish(settings, checkpoint),
-    )
+    with _local_data(settings) as data:
+        published = export_and_publish(
+            checkpoint,
+            settings.model_repository,
+            settings.name,
+            metrics.by_name if metrics is not None else {},
+            _finish(settings, checkpoint, data),
+        )
     if settings.tensorrt and isinstance(published.model_dir, Path):
         made = Published(published.model_dir, published.version)
         try:
@@ -58,19 +61,25 @@ def export_command(settings: ExportSettings) -> str:
     return f"published {published.version_dir}"
 
 
-def _finish(settings: ExportSettings, checkpoint: Checkpoint) -> Finish:
+def _local_data(settings: ExportSettings) -> AbstractContextManager[Path | None]:
+    if settings.data is None:
+        return nullcontext()
+    return local_data(settings.data, settings.data_cache_dir)
+
+
+def _finish(settings: ExportSettings, checkpoint: Checkpoint, data: Path | None) -> Finish:
     """What is done to the graph; the pictures for it are read now, before the export."""
-    finish = _measurement(settings, checkpoint)
+    finish = _measurement(settings, checkpoint, data)
     return partial(_with_tensorrt, finish) if settings.tensorrt else finish
 
 
-def _measurement(settings: ExportSettings, checkpoint: Checkpoint) -> Finish:
-    if settings.data is None:
+def _measurement(settings: ExportSettings, checkpoint: Checkpoint, data: Path | None) -> Finish:
+    if data is None:
         return partial(_recalled, checkpoint.folder.parent)
     read = partial(
         read_samples,
         load_task(checkpoint.origin.task),
-        settings.data,
+        data,
         labels=checkpoint.labels,
         skip_bad_images=settings.skip_bad_images,
     )

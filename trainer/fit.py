@@ -30,6 +30,7 @@ from trainer.export import Export, describe_model, export_and_publish
 from trainer.former_run import starting_weights, take_over
 from trainer.hardware import Hardware, choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
+from trainer.local_data import local_data
 from trainer.precisions import Validation, measure, recall, remember
 from trainer.predictors import CheckpointPredictor
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
@@ -88,12 +89,21 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
 
     Raises:
         TrainerError: The dataset, the run's folder or the machine does not fit what is wanted.
-        ContractError: The model cannot be published under this name.
+        ContractError: The dataset cannot be had, or the model not be published under this name.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    task, processes, run_dir = load_task(settings.task), start_processes(), settings.run_dir
-    hardware, dataset = choose_hardware(wanted), task.read(settings.data)
+    processes = start_processes()
+    with local_data(settings.data, settings.data_cache_dir, processes) as data:
+        return _fit(settings, data, wanted, processes)
+
+
+def _fit(
+    settings: FitSettings, data: Path, wanted: Hyperparameters, processes: Processes
+) -> FitResult | None:
+    """`fit` on a local folder."""
+    task, run_dir = load_task(settings.task), settings.run_dir
+    hardware, dataset = choose_hardware(wanted), task.read(data)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
@@ -158,15 +168,17 @@ def _run(
 def _scan(task: Task, dataset: Dataset, settings: FitSettings, processes: Processes) -> Scan:
     scan = scan_pictures(dataset, processes)
     if scan.problems:
-        _report_bad(scan.problems, settings, processes)
+        _report_bad(scan.problems, dataset.root, settings, processes)
     for warning in scan.dataset.warnings:
         logger.warning("event=odd_dataset %s", warning)
     _check_usable(task, scan.dataset)
     return scan
 
 
-def _report_bad(problems: Sequence[Problem], settings: FitSettings, processes: Processes) -> None:
-    lines = [str(problem) for problem in problems]
+def _report_bad(
+    problems: Sequence[Problem], root: Path, settings: FitSettings, processes: Processes
+) -> None:
+    lines = [str(problem).replace(str(root), str(settings.data)) for problem in problems]
     full_list = settings.run_dir / BAD_IMAGES_FILE
     if processes.is_main:
         settings.run_dir.mkdir(parents=True, exist_ok=True)

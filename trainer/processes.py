@@ -1,7 +1,7 @@
 """The processes of one training: one, or as many as torchrun started, seen through accelerate."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -12,15 +12,21 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Which of how many processes this one is."""
+    """Which of how many processes this one is, and which of its node's."""
 
     index: int
     count: int
+    local_index: int = 0
 
     @property
     def is_main(self) -> bool:
         """Whether this process reports, exports and publishes."""
         return self.index == 0
+
+    @property
+    def leads_node(self) -> bool:
+        """Whether this process does what is done once on each node."""
+        return self.local_index == 0
 
     def gather(self, items: list[ItemT]) -> list[ItemT]:
         """The items of all processes, on each of them."""
@@ -30,10 +36,14 @@ class Processes:
         return gathered
 
 
+ALONE: Final = Processes(index=0, count=1)
+"""A command that no other process takes part in."""
+
+
 def start_processes() -> Processes:
     """Join the process group that torchrun's variables describe, if they do."""
     state = PartialState(cpu=not torch.cuda.is_available())
-    return Processes(index=state.process_index, count=state.num_processes)
+    return Processes(state.process_index, state.num_processes, state.local_process_index)
 
 
 def wait_for_all() -> None:

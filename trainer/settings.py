@@ -20,12 +20,16 @@ def _checked_name(name: str) -> str:
         raise ValueError(str(err)) from err
 
 
-RepositoryPlace = Annotated[Location, BeforeValidator(parse_location)]
+Place = Annotated[Location, BeforeValidator(parse_location)]
 ModelName = Annotated[str, AfterValidator(_checked_name)]
 SplitName = Literal["train", "validation", "test"]
 
 _MAX_LOSS_TEXT = (
     "How much of the validation metric, in [0, 1], a server may lose by a lower precision than fp32"
+)
+_CACHE_TEXT = (
+    "With a dataset in a bucket, folder for its copy, kept for the next command, which copies only "
+    "what changed; a temporary one if not given"
 )
 
 
@@ -33,8 +37,12 @@ class FitSettings(Options):
     """Options of `aperture-train fit`."""
 
     task: TaskName = Field(description="What the model does")
-    data: Path = Field(description="Dataset folder with train/, validation/ and perhaps test/")
-    model_repository: RepositoryPlace = Field(
+    data: Place = Field(
+        description="Dataset with train/, validation/ and perhaps test/: a folder, or "
+        "s3://BUCKET/PREFIX"
+    )
+    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
+    model_repository: Place = Field(
         description="Where the finished model is published: a folder, or s3://BUCKET/PREFIX"
     )
     name: ModelName = Field(description="Name of the published model")
@@ -75,15 +83,16 @@ class ExportSettings(Options):
     """Options of `aperture-train export`."""
 
     checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
-    model_repository: RepositoryPlace = Field(
+    model_repository: Place = Field(
         description="Where the model is published: a folder, or s3://BUCKET/PREFIX"
     )
     name: ModelName = Field(description="Name of the published model")
-    data: Path | None = Field(
+    data: Annotated[Location | None, BeforeValidator(parse_location)] = Field(
         default=None,
-        description="Dataset folder, on whose validation/ the precisions that this machine can "
+        description="Dataset folder, or s3://BUCKET/PREFIX, on whose validation/ the precisions that this machine can "
         "serve are measured; without it the run's own measurement is published, if there is one",
     )
+    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
     skip_bad_images: bool = Field(
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
@@ -124,7 +133,8 @@ class EvaluateSettings(Options):
     alternatives: ClassVar[frozenset[str]] = frozenset({"checkpoint", "model_repository", "url"})
 
     task: TaskName = Field(default="image-classification", description="What the model does")
-    data: Path = Field(description="Dataset folder")
+    data: Place = Field(description="Dataset folder, or s3://BUCKET/PREFIX")
+    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
     split: SplitName = Field(default="test", description="Part of the dataset")
     checkpoint: Path | None = Field(
         default=None, description="Evaluate this checkpoint folder, or a run's newest checkpoint"

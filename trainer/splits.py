@@ -5,11 +5,9 @@ from pathlib import Path
 
 from trainer.datasets.dataset import Sample
 from trainer.errors import BadImages, DatasetError
-from trainer.processes import Processes
+from trainer.processes import ALONE
 from trainer.scan import scan_pictures
 from trainer.tasks.task import Task
-
-_ALONE = Processes(index=0, count=1)
 
 
 def read_samples(
@@ -21,7 +19,7 @@ def read_samples(
         BadImages: Some cannot be, and are not to be skipped.
         DatasetError: The folder is none of the task, or no picture is left.
     """
-    scan = scan_pictures(task.read_split(data, split, labels), _ALONE)
+    scan = scan_pictures(task.read_split(data, split, labels), ALONE)
     if scan.problems and not skip_bad_images:
         raise BadImages([str(problem) for problem in scan.problems], None)
     if not scan.dataset.samples:

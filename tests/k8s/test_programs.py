@@ -97,7 +97,7 @@ def trainings() -> dict[str, list[str]]:
 def moved(args: list[str], folder: Path) -> list[str]:
     """The arguments with their paths below a folder of the test."""
     return [
-        arg.replace("=/", f"={folder}/", 1)
+        arg.replace("=/", f"={folder}/", 1).replace("--data=s3://aperture/", f"--data={folder}/", 1)
         if arg.startswith("--")
         else arg.replace("/", f"{folder}/", 1)
         for arg in args

@@ -1,0 +1,220 @@
+"""Objects of a bucket -> files below a folder, several at once.
+
+    FOLDER/data/      the files, which are the dataset
+    FOLDER/objects    a line for each file: the object that it was fetched from
+    FOLDER/parts/     what is under way
+
+Objects are small, so a download is mostly waiting; 16 wait at once. A file appears whole, by a rename,
+and its line is written after that: what a killed copy had done is not fetched again. The threads are
+daemons, so that nobody waits for a network that has stalled. The price is that each file is
+written whole to the disk before the first is read.
+"""
+
+import json
+import logging
+import os
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import IO, Final
+
+from contract.bucket import Store
+from contract.errors import BucketError
+from contract.objects import Entry
+from trainer.copy_plan import CopyPlan, plan_copy
+
+DATA_FOLDER: Final = "data"
+AT_ONCE: Final = 16
+
+_OBJECTS_FILE: Final = "objects"
+_PARTS_FOLDER: Final = "parts"
+_REPORT_SECONDS: Final = 10.0
+_LEAVE_SECONDS: Final = 2.0
+_SPARE_BYTES: Final = 64 << 20
+"""Left free on the disk, for whatever else is written there."""
+
+logger = logging.getLogger(__name__)
+
+
+def plan(folder: Path, objects: Mapping[str, Entry]) -> CopyPlan:
+    """What a folder lacks of being a copy of the objects.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return plan_copy(objects, _read_known(folder), _sizes(folder / DATA_FOLDER))
+
+
+def copy(store: Store, folder: Path, objects: Mapping[str, Entry], at_once: int = AT_ONCE) -> None:
+    """Make a folder's data/ a copy of the objects: fetch what is new or changed, remove the rest.
+
+    Raises:
+        BucketError: The bucket or the disk refuses.
+    """
+    try:
+        data, wanted = folder / DATA_FOLDER, plan(folder, objects)
+        shutil.rmtree(folder / _PARTS_FOLDER, ignore_errors=True)
+        for made in (data, folder / _PARTS_FOLDER):
+            made.mkdir(parents=True, exist_ok=True)
+        _check_space(folder, wanted)
+        logger.info(
+            "event=copy source=%s folder=%s objects=%d new=%d megabytes=%.1f removed=%d",
+            *(store.bucket, folder, len(objects), len(wanted.fetch)),
+            *(wanted.size / 1e6, len(wanted.remove)),
+        )
+        _remove(data, wanted)
+        _fetch_all(store, folder, wanted, at_once)
+        _write_known(folder, objects)
+        shutil.rmtree(folder / _PARTS_FOLDER, ignore_errors=True)
+    except OSError as err:
+        raise BucketError("copy to", str(folder), err.strerror or str(err)) from err
+
+
+@dataclass(frozen=True, slots=True)
+class _Downloads:
+    """What the threads share.
+
+    Attributes:
+        store: Where the objects lie.
+        folder: Where their copy is made.
+        todo: Objects to be fetched.
+        done: Keys of those that were, or what went wrong.
+        stop: Ends the threads.
+    """
+
+    store: Store
+    folder: Path
+    todo: "queue.SimpleQueue[tuple[str, Entry]]" = field(default_factory=queue.SimpleQueue)
+    done: "queue.SimpleQueue[str | BaseException]" = field(default_factory=queue.SimpleQueue)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def work(self, part: Path) -> None:
+        """Fetch one object after the other, each to `part` first."""
+        while not self.stop.is_set():
+            try:
+                key, entry = self.todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._fetch(key, entry, part)
+            except BaseException as err:  # whoever follows raises it
+                self.done.put(err)
+                return
+            self.done.put(key)
+
+    def _fetch(self, key: str, entry: Entry, part: Path) -> None:
+        self.store.fetch(key, part, self.stop)
+        if (size := part.stat().st_size) != entry.size:
+            reason = f"got {size} bytes, expected {entry.size}; it changed meanwhile, start anew"
+            raise BucketError("download", f"{self.store.bucket}/{key}", reason)
+        target = self.folder / DATA_FOLDER / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
+
+
+def _fetch_all(store: Store, folder: Path, wanted: CopyPlan, at_once: int) -> None:
+    downloads = _Downloads(store, folder)
+    for item in wanted.fetch.items():
+        downloads.todo.put(item)
+    parts = [folder / _PARTS_FOLDER / str(n) for n in range(min(at_once, len(wanted.fetch)))]
+    threads = [Thread(target=downloads.work, args=(part,), daemon=True) for part in parts]
+    try:
+        for thread in threads:
+            thread.start()
+        with (folder / _OBJECTS_FILE).open("a", encoding="utf-8") as journal:
+            _follow(wanted, store.bucket.url, downloads.done, journal)
+    finally:
+        downloads.stop.set()
+        end = time.monotonic() + _LEAVE_SECONDS
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, end - time.monotonic()))
+
+
+def _follow(
+    wanted: CopyPlan,
+    url: str,
+    done: "queue.SimpleQueue[str | BaseException]",
+    journal: IO[str],
+) -> None:
+    """Note what is done, say so now and then, and raise the first error."""
+    count, size, said = 0, 0, time.monotonic()
+    while count < len(wanted.fetch):
+        got = done.get()
+        if isinstance(got, BaseException):
+            raise got
+        entry = wanted.fetch[got]
+        journal.write(_line(got, entry))
+        journal.flush()
+        count, size = count + 1, size + entry.size
+        if time.monotonic() - said > _REPORT_SECONDS:
+            said = time.monotonic()
+            logger.info(
+                "event=copying source=%s objects=%d/%d megabytes=%.1f/%.1f",
+                *(url, count, len(wanted.fetch), size / 1e6, wanted.size / 1e6),
+            )
+
+
+def _check_space(folder: Path, wanted: CopyPlan) -> None:
+    usable = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
+    if wanted.disk_bytes > usable:
+        raise BucketError(
+            "copy to",
+            str(folder),
+            f"the dataset needs {wanted.disk_bytes} bytes, and {usable} bytes of that disk may be "
+            "used; give a folder of a larger one (--data_cache_dir)",
+        )
+
+
+def _remove(data: Path, wanted: CopyPlan) -> None:
+    """Remove the files of former objects, and folders that hold nothing any more."""
+    for path in wanted.remove:
+        (data / path).unlink()
+    for folder, _, _ in os.walk(data, topdown=False):
+        if Path(folder) != data:
+            with suppress(OSError):  # it holds something
+                Path(folder).rmdir()
+
+
+def _sizes(data: Path) -> dict[str, int]:
+    """The size of each file below a folder, by its path from there."""
+    return {str(file.relative_to(data)): file.stat().st_size for file in _files(data)}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield Path(parent) / name
+
+
+def _line(key: str, entry: Entry) -> str:
+    return json.dumps([key, entry.size, entry.tag]) + "\n"
+
+
+def _read_known(folder: Path) -> dict[str, Entry]:
+    """The objects that the files were fetched from; a line that a crash cut short does not count."""
+    known = {}
+    try:
+        lines = (folder / _OBJECTS_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in lines:
+        try:
+            key, size, tag = json.loads(line)
+        except (ValueError, TypeError):
+            continue
+        known[key] = Entry(size, tag)
+    return known
+
+
+def _write_known(folder: Path, objects: Mapping[str, Entry]) -> None:
+    staging = folder / _PARTS_FOLDER / _OBJECTS_FILE
+    text = "".join(_line(key, entry) for key, entry in objects.items())
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(folder / _OBJECTS_FILE)
