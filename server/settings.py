@@ -121,7 +121,7 @@ class ServerOptions(Options):
         60.0,
         gt=0,
         description="seconds that the headers of a REST request may take to come, and each pause "
-        "in its body, before the connection is closed",
+        "in its body, or in the reading of its answer, before the connection is closed",
     )
     shutdown_delay: float = Field(
         1.0,

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with what it lacks: limits of headers and slowness, word of departures.
 
 A client that sends a request too slowly, or never to its end, would keep its connection for ever,
-and there are only so many of them. ASGI tells that a client left only to who asks for the next
+and there are only so many of them; one that does not read its answer would keep that. ASGI tells that a client left only to who asks for the next
 message, which takes a task for each request; here it is a call.
 """
 
@@ -33,11 +33,12 @@ def departures_of(scope: Scope) -> set[Callable[[], None]]:
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """Ends connections whose requests are too large of header or too slow in coming.
+    """Ends connections whose requests are too large of header or too slow, or answers not read.
 
     Attributes:
         max_header_bytes: Largest request line and headers together.
-        read_timeout_s: How long the header may take altogether, and each pause in a body.
+        read_timeout_s: How long the header may take altogether, and each pause in a body, and in
+            the reading of an answer.
     """
 
     max_header_bytes: int
@@ -49,6 +50,7 @@ class GuardedHttp(HttpToolsProtocol):
     _reading = False
     _in_body = False
     _slow: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request."""
@@ -59,9 +61,20 @@ class GuardedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing any more, and tell whoever still answers."""
         self._stop_expecting()
+        self._stop_watching()
         super().connection_lost(exc)
         for leave in tuple(self._departures):
             leave()
+
+    def pause_writing(self) -> None:
+        """Watch whether the client reads its answer, of which much is left."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Watch no more: it has read."""
+        self._stop_watching()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request, or of several."""
@@ -129,6 +142,23 @@ class GuardedHttp(HttpToolsProtocol):
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
+
+    def _watch(self, unread: int) -> None:
+        self._stop_watching()
+        self._unread = self.loop.call_later(self.read_timeout_s, self._look, unread)
+
+    def _stop_watching(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _look(self, before: int) -> None:
+        """End a connection whose client has read nothing since `before` bytes were left."""
+        unread = self.transport.get_write_buffer_size()
+        if unread < before:
+            self._watch(unread)
+        else:
+            self.transport.abort()
 
     def _give_up(self) -> None:
         """Close a connection whose client was too slow, unless it is this server that waits."""
