@@ -12,6 +12,7 @@ Source: https://github.com/triton-inference-server/server/blob/main/src/shared_m
 import os
 import resource
 import stat
+import sys
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ class SharedMemory:
 
     def __init__(self, *, allowed: bool, most_regions: int | None = None) -> None:
         self.allowed = allowed
-        self._most_regions = most_regions or resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
+        self._most_regions = most_regions or _open_files() // 4
         self._regions: dict[str, Region] = {}
 
     @property
@@ -221,6 +222,12 @@ class SharedMemory:
             self._regions.pop(name, None)
         else:
             self._regions.clear()
+
+
+def _open_files() -> int:
+    """How many files this process may open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _open(key: str) -> int:
