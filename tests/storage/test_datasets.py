@@ -20,6 +20,7 @@ from tests.live_server import wait_until
 from tests.storage.gate import gate
 from tests.storage.local_s3 import LocalS3, new_clients
 from tests.trainer.conftest import FAST, aperture_train, fit_flags, problems, write_digits
+from trainer import copying
 from trainer.copying import AT_ONCE
 from trainer.errors import DatasetError
 from trainer.local_data import local_data
@@ -128,6 +129,20 @@ def test_a_copy_is_the_dataset_and_goes_with_the_command(
 def test_the_hash_is_that_of_a_folder_with_the_same_content(s3: LocalS3, digits: Path) -> None:
     with local_data(upload(s3, "hashed", files(digits)), None) as folder:
         assert digest(folder) == digest(digits)
+
+
+def test_a_long_copy_says_how_far_it_is(
+    s3: LocalS3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket = upload(s3, "long", {str(number): b"x" * 500_000 for number in range(3)})
+    monkeypatch.setattr(copying, "_REPORT_SECONDS", 0.0)
+    caplog.set_level("INFO", "trainer.copying")
+    with local_data(bucket, None):
+        pass
+    begin, *said = [record.getMessage() for record in caplog.records]
+    assert begin.startswith("event=copy source=s3://long/models folder=")
+    assert begin.endswith(" objects=3 new=3 megabytes=1.5 removed=0")
+    assert said[1] == "event=copying source=s3://long/models objects=2/3 megabytes=1.0/1.5"
 
 
 def test_a_kept_copy_gets_what_is_new_and_loses_what_is_gone(
