@@ -251,4 +251,14 @@ DIFFERENCES: Final = (
             and ours.headers.get("content-type") == "application/json"
         ),
     ),
+    Difference(
+        "Why a run fails is in the log, and the answer is `internal error; see the server's log`",
+        "Triton sends onnxruntime's text, which names the server's files and the model's nodes.",
+        lambda name, theirs, ours: (
+            name == "a run at index 9"
+            and theirs.status == ours.status == 500
+            and "indices element out of data bounds" in theirs.error
+            and ours.error.startswith("internal error")
+        ),
+    ),
 )

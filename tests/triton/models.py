@@ -22,7 +22,9 @@ DATATYPES: Final = {
 
 
 def write_models(repository: Path) -> None:
-    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional` and `versions`."""
+    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional`, `picked` and
+    `versions`.
+    """
     publish_colour_model(repository, "colour")
     _write(repository, "simple", _simple_config("simple"), _simple)
     _write(repository, "counted", _simple_config("counted"), _simple)
@@ -32,6 +34,7 @@ def write_models(repository: Path) -> None:
     (repository / "labelled/labels.txt").write_text("zero\none\ntwo\nthree\nfour\n")
     _write(repository, "unbatched", _UNBATCHED, _unbatched)
     _write(repository, "optional", _OPTIONAL, _optional)
+    _write(repository, "picked", _PICKED, _picked)
     for number in (1, 2, 3):
         _write(repository, "versions", _VERSIONS, partial(_plus, number), number)
 
@@ -90,6 +93,11 @@ _OPTIONAL: Final = (
     + _tensor("input", "scale", "FP32", "1", "optional: true ")
     + _tensor("output", "result", "FP32", "2")
     + "dynamic_batching {}\n"
+)
+_PICKED: Final = (
+    _head("picked", 4)
+    + _tensor("input", "index", "INT64", "1")
+    + _tensor("output", "number", "FP32", "1")
 )
 _VERSIONS: Final = (
     _head("versions", 4)
@@ -164,6 +172,14 @@ def _optional() -> onnx.GraphProto:
         for name, array in defaults.items()
     ]
     return _graph(nodes, values[:3], values[3:], constants)
+
+
+def _picked() -> onnx.GraphProto:
+    """The number at an index of 0, 1 or 2; it fails at another."""
+    table = numpy_helper.from_array(np.array([5, 6, 7], np.float32), "table")
+    index = _value("index", TensorProto.INT64, "batch", 1)
+    node = helper.make_node("Gather", ["table", "index"], ["number"])
+    return _graph([node], [index], [_value("number", TensorProto.FLOAT, "batch", 1)], [table])
 
 
 def _plus(number: int) -> onnx.GraphProto:

@@ -107,6 +107,9 @@ def _infer() -> Iterator[Case]:
     yield Case("no batch axis", "/v2/models/unbatched/infer", rows)
     rows = request(tensor("rows", "FP32", [0, 3], []))
     yield Case("no rows", "/v2/models/unbatched/infer", rows)
+    for index in (2, 9):
+        body = request(tensor("index", "INT64", [1, 1], [index]))
+        yield Case(f"a run at index {index}", "/v2/models/picked/infer", body)
 
 
 def _datatypes() -> Iterator[Case]:
