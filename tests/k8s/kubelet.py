@@ -25,6 +25,7 @@ from typing import Any, Final
 import httpx
 
 from contract.repository import publish
+from tests.k8s.pods import MODELS
 from tests.picture_files import instances, noise_png
 from tests.tiny_models import LABELS, colour_config, write_colour_model
 
@@ -94,10 +95,10 @@ def mount_all(pod: dict[str, Any]) -> None:
     _run("mount", "-t", "tmpfs", "tmpfs", "/mnt")
     for mount in container["volumeMounts"]:
         path = Path(mount["mountPath"])
-        if "emptyDir" in volumes[mount["name"]] and mount["name"] != "models":
+        if "emptyDir" in volumes[mount["name"]] and mount["mountPath"] != MODELS:
             continue  # later, so that what lies in this machine's /tmp can be mounted
         path.mkdir(parents=True, exist_ok=True)
-        _run("mount", "--bind", pod["folders"][mount["name"]], str(path))
+        _run("mount", "--bind", pod["folders"]["models"], str(path))
         if mount.get("readOnly"):
             _run("mount", "-o", "remount,bind,ro", str(path))
     volume = Path("/mnt/volume")  # the trainer's mount of the same claim
@@ -105,7 +106,7 @@ def mount_all(pod: dict[str, Any]) -> None:
     _run("mount", "--bind", pod["folders"]["volume"], str(volume))
     _run("mount", "-o", "remount,bind,ro", "/")
     for mount in container["volumeMounts"]:
-        if mount["name"] != "models" and "emptyDir" in volumes[mount["name"]]:
+        if mount["mountPath"] != MODELS and "emptyDir" in volumes[mount["name"]]:
             _run("mount", "-t", "tmpfs", "tmpfs", mount["mountPath"])
 
 

@@ -2,8 +2,9 @@
 
 InferenceService + ServingRuntime -> KServe's pod; Job and TrainJob + TrainingRuntime -> the trainer's.
 
-Sources: KServe's components/predictor.go and utils (merge of the containers, {{.Name}}, labels), and
-Kubeflow Trainer's plugins/torch (the PET_ variables).
+Sources: KServe's components/predictor.go and utils (merge of the containers, {{.Name}}, labels), its
+webhook's storage_initializer_injector.go and utils/storage.go (the model's volume), and Kubeflow
+Trainer's plugins/torch (the PET_ variables).
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any, Final
 from tests.k8s.rendered import Manifest, of_kind
 
 MODELS: Final = "/mnt/models"
+# What KServe calls the volume there: that of a claim, and that of a copy from a bucket.
+CLAIM_VOLUME, COPY_VOLUME = "kserve-pvc-source", "kserve-provision-location"
 TORCH_PORT: Final = 29500
 # Fields of a predictor that are KServe's own; the rest is the pod's.
 _EXTENSIONS: Final = frozenset(
@@ -118,13 +121,10 @@ def _predictor(service: Manifest, predictor: Manifest, runtime: Manifest) -> Pod
     ]
     container["resources"] = _merged(container["resources"], model.get("resources", {}))
     container["env"] = [*container.get("env", ()), *model.get("env", ())]
-    container["volumeMounts"] = [
-        *container["volumeMounts"],
-        {"name": "models", "mountPath": MODELS, "readOnly": True},
-    ]
     spec = {key: value for key, value in predictor.items() if key not in _EXTENSIONS}
-    volumes = [*runtime["volumes"], *predictor.get("volumes", ()), _models(model)]
+    volumes = [*runtime["volumes"], *predictor.get("volumes", ())]
     spec |= {"containers": [container], "volumes": volumes}
+    _add_model(spec, model["storageUri"])
     labels = {
         **service["metadata"].get("labels", {}),
         **runtime.get("labels", {}),
@@ -136,12 +136,21 @@ def _predictor(service: Manifest, predictor: Manifest, runtime: Manifest) -> Pod
     return Pod(_owner(service), mode, labels, spec)
 
 
-def _models(model: Manifest) -> dict[str, Any]:
-    scheme, _, rest = model["storageUri"].partition("://")
-    if scheme != "pvc":
-        return {"name": "models", "emptyDir": {}}
-    claim = {"claimName": rest.partition("/")[0], "readOnly": True}
-    return {"name": "models", "persistentVolumeClaim": claim}
+def _add_model(spec: Manifest, uri: str) -> None:
+    """Mount the model as KServe's webhook does: a mount or volume of its name that is there stays."""
+    (container,) = spec["containers"]
+    scheme, _, rest = uri.partition("://")
+    claim, _, folder = rest.partition("/")
+    mount: dict[str, Any] = {"name": COPY_VOLUME, "mountPath": MODELS, "readOnly": True}
+    volume: dict[str, Any] = {"name": COPY_VOLUME, "emptyDir": {}}
+    if scheme == "pvc":
+        mount |= {"name": CLAIM_VOLUME, "subPath": folder}
+        volume = {"name": CLAIM_VOLUME, "persistentVolumeClaim": {"claimName": claim}}
+    if mount["name"] in {one["name"] for one in container["volumeMounts"]}:
+        return
+    container["volumeMounts"] = [*container["volumeMounts"], mount]
+    if volume["name"] not in {one["name"] for one in spec["volumes"]}:
+        spec["volumes"] = [*spec["volumes"], volume]
 
 
 def _node(job: Manifest, runtime: Manifest) -> Pod:

@@ -54,6 +54,23 @@ def test_service_accounts_secrets_and_claims_exist(kustomization: str) -> None:
 
 
 @every_kustomization
+def test_no_pod_has_two_volumes_of_one_claim(kustomization: str) -> None:
+    """The kubelet of Kubernetes 1.34 and earlier mounts one of the two, and the pod never starts.
+
+    Source: https://github.com/kserve/kserve/pull/6197, https://github.com/kubernetes/kubernetes/pull/122140
+    """
+    for pod in pods_of(rendered(kustomization)):
+        claims = [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod.spec["volumes"]
+            if "persistentVolumeClaim" in volume
+        ]
+        assert len(set(claims)) == len(claims), pod.owner
+        volumes = [volume["name"] for volume in pod.spec["volumes"]]
+        assert len(set(volumes)) == len(volumes), pod.owner
+
+
+@every_kustomization
 def test_services_name_runtimes_that_take_their_format(kustomization: str) -> None:
     manifests = rendered(kustomization)
     runtimes = {

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from server.cli import parse_options
-from tests.k8s.pods import Pod, pods_of, predictors_of
+from tests.k8s.pods import COPY_VOLUME, Pod, pods_of, predictors_of
 from tests.k8s.rendered import K8S, every_kustomization, kubectl, kustomize, rendered
 
 pytestmark = kubectl
@@ -61,7 +61,7 @@ def test_pods_write_to_mounts_alone_and_have_no_token(kustomization: str) -> Non
             assert "emptyDir" in volumes[mounts["/tmp"]]  # noqa: S108  # a mount of the container
             assert set(mounts.values()) <= volumes.keys()
         for volume in volumes.values():
-            if volume["name"] != "models":  # KServe's own, which it does not limit
+            if volume["name"] != COPY_VOLUME:  # KServe's own, which it does not limit
                 assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
 
 

@@ -10,7 +10,7 @@ import pytest
 from contract.errors import OptionsError
 from server.cli import parse_options
 from server.settings import ServerOptions
-from tests.k8s.pods import MODELS, pods_of, predictors_of, trainers_of
+from tests.k8s.pods import CLAIM_VOLUME, MODELS, pods_of, predictors_of, trainers_of
 from tests.k8s.rendered import KUBECTL, every_kustomization, kubectl, of_kind, rendered
 from trainer.cli import run
 
@@ -35,7 +35,7 @@ def test_the_server_takes_its_flags(kustomization: str) -> None:
         assert "{{" not in " ".join(pod.main["args"])
         if options.model_control_mode == "poll":  # a bucket is copied once
             assert any(
-                volume["name"] == "models" and "persistentVolumeClaim" in volume
+                volume["name"] == CLAIM_VOLUME and "persistentVolumeClaim" in volume
                 for volume in pod.spec["volumes"]
             )
 
@@ -136,7 +136,7 @@ def test_a_predictor_waits_for_the_first_version_of_its_own_model(tmp_path: Path
     (waiting,) = predictor["initContainers"]
     uri = predictor["model"]["storageUri"].removeprefix("pvc://")
     claim, _, folder = uri.partition("/")
-    (volume,) = [one for one in predictor["volumes"] if one["name"] == "repository"]
+    (volume,) = [one for one in predictor["volumes"] if one["name"] == CLAIM_VOLUME]
     assert volume["persistentVolumeClaim"]["claimName"] == claim
     script = (
         " ".join(waiting["args"]).replace("/models", str(tmp_path)).replace("sleep 5", "exit 1")
