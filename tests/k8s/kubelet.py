@@ -7,6 +7,7 @@ environment and ports are those of the pod; the image is this machine. Probes ar
 schedule, as the kubelet calls them: startup until it succeeds, then the two others.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,12 @@ from typing import Any, Final
 
 import httpx
 
-from contract.repository import publish
+from contract.bucket import Store
+from contract.locations import Bucket
+from contract.publishing import publish
 from tests.k8s.pods import MODELS
 from tests.picture_files import instances, noise_png
+from tests.storage.local_s3 import local_s3
 from tests.tiny_models import LABELS, colour_config, write_colour_model
 
 _SET_FLAGS, _IS_UP, _REQUEST = 0x8914, 0x1, "16sh"
@@ -95,9 +99,9 @@ def mount_all(pod: dict[str, Any]) -> None:
     _run("mount", "-t", "tmpfs", "tmpfs", "/mnt")
     for mount in container["volumeMounts"]:
         path = Path(mount["mountPath"])
+        path.mkdir(parents=True, exist_ok=True)
         if "emptyDir" in volumes[mount["name"]] and mount["mountPath"] != MODELS:
             continue  # later, so that what lies in this machine's /tmp can be mounted
-        path.mkdir(parents=True, exist_ok=True)
         _run("mount", "--bind", pod["folders"]["models"], str(path))
         if mount.get("readOnly"):
             _run("mount", "-o", "remount,bind,ro", str(path))
@@ -125,10 +129,31 @@ def ask(model: str) -> dict[str, float]:
     return {entry["label"]: entry["score"] for entry in labels}
 
 
-def live(pod: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def bucket_of(pod: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Where the pod has a bucket: an S3 server, empty; yields the variables of the pod's Secret."""
+    if (described := pod.get("bucket")) is None:
+        yield {}
+        return
+    with local_s3(Path("/mnt/volume")) as server:
+        os.environ.update(server.environ)
+        Store(Bucket(described["url"]))._fs.mkdir(described["url"].split("/")[2])
+        publish_scale(pod, described["scale"])
+        yield {name: server.environ[name] for name in described["variables"]}
+
+
+def publish_scale(pod: dict[str, Any], scale: float) -> None:
+    """Publish a version as the training does, into the bucket or the volume."""
+    place = Bucket(pod["bucket"]["url"]) if "bucket" in pod else Path("/mnt/volume")
+    write = partial(write_colour_model, scale=scale)
+    publish(place, colour_config(pod["model"]), LABELS, write)
+
+
+def live(pod: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
     """Start the container, let it serve and perhaps change its model, and end it."""
     (container,) = pod["spec"]["containers"]
     environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environ |= variables
     environ |= {entry["name"]: entry["value"] for entry in container.get("env", ())}
     started = time.monotonic()
     process = subprocess.Popen(
@@ -140,8 +165,7 @@ def live(pod: dict[str, Any]) -> dict[str, Any]:
         probes.run_until(probes.ready, within_s=120)
         answers = [ask(pod["model"])]
         if scale := pod.get("publish"):
-            write = partial(write_colour_model, scale=scale)
-            publish(Path("/mnt/volume"), colour_config(pod["model"]), LABELS, write)
+            publish_scale(pod, scale)
             probes.run_until(lambda: ask(pod["model"]) != answers[0], within_s=120)
             answers.append(ask(pod["model"]))
         return {"answers": answers, **end(pod, process, probes), "probes": probes.done}
@@ -175,4 +199,5 @@ if __name__ == "__main__":
     described = json.load(sys.stdin)
     mount_all(described)
     raise_loopback()
-    json.dump(live(described), sys.stdout)
+    with bucket_of(described) as secret:
+        json.dump(live(described, secret), sys.stdout)

@@ -124,7 +124,8 @@ def _predictor(service: Manifest, predictor: Manifest, runtime: Manifest) -> Pod
     spec = {key: value for key, value in predictor.items() if key not in _EXTENSIONS}
     volumes = [*runtime["volumes"], *predictor.get("volumes", ())]
     spec |= {"containers": [container], "volumes": volumes}
-    _add_model(spec, model["storageUri"])
+    if uri := model.get("storageUri"):
+        _add_model(spec, uri)
     labels = {
         **service["metadata"].get("labels", {}),
         **runtime.get("labels", {}),

@@ -1,6 +1,7 @@
 """What names another object, a port, a label or a metric names one that is there."""
 
 import re
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ def test_each_pod_has_one_network_policy_that_opens_its_ports_alone(kustomizatio
 def test_a_predictor_reaches_its_bucket_and_nothing_else(kustomization: str) -> None:
     manifests = rendered(kustomization)
     buckets = any(
-        not service["spec"]["predictor"]["model"]["storageUri"].startswith("pvc://")
+        not service["spec"]["predictor"]["model"].get("storageUri", "").startswith("pvc://")
         for service in of_kind(manifests, "InferenceService")
     )
     for policy in of_kind(manifests, "NetworkPolicy"):
@@ -155,12 +156,25 @@ def test_a_storage_uri_names_a_claim_or_a_whole_prefix(kustomization: str) -> No
         predictors = [service["spec"]["predictor"]]
         predictors += [canary["predictor"] for canary in service["spec"].get("canary", ())]
         for predictor in predictors:
+            if kustomization == "overlays/s3-poll":
+                assert "storageUri" not in predictor["model"]
+                continue
             scheme, _, rest = predictor["model"]["storageUri"].partition("://")
             if scheme == "pvc":
                 assert rest.split("/")[0] in SHARED_CLAIMS
             else:  # kserve-storage copies every key that begins so: shapes/1 is shapes/10, too
                 assert scheme == "s3"
                 assert rest.endswith("/")
+
+
+def test_the_trainer_and_the_storage_initializer_use_one_store() -> None:
+    (secret,) = of_kind(rendered("overlays/s3"), "Secret")
+    values = {name: b64decode(value).decode() for name, value in secret["data"].items()}
+    annotations = secret["metadata"]["annotations"]
+    scheme, _, host = values["AWS_ENDPOINT_URL"].partition("://")
+    assert annotations["serving.kserve.io/s3-endpoint"] == host
+    assert annotations["serving.kserve.io/s3-usehttps"] == str(int(scheme == "https"))
+    assert annotations["serving.kserve.io/s3-region"] == values["AWS_DEFAULT_REGION"]
 
 
 @every_kustomization

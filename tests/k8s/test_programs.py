@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import OptionsError
+from contract.locations import Bucket
 from server.cli import parse_options
 from server.settings import ServerOptions
 from tests.k8s.pods import CLAIM_VOLUME, MODELS, pods_of, predictors_of, trainers_of
@@ -31,13 +32,27 @@ def test_the_server_takes_its_flags(kustomization: str) -> None:
     for pod in predictors_of(rendered(kustomization)):
         assert pod.main["command"] == ["aperture-serve"]
         options = parse_options(pod.main["args"], {})
-        assert MODELS in (str(options.model_dir), str(options.model_repository))
         assert "{{" not in " ".join(pod.main["args"])
+        if isinstance(options.model_repository, Bucket):
+            assert options.model_control_mode == "poll"
+            assert published_to(kustomization) == {options.model_repository}
+            continue
+        assert MODELS in (str(options.model_dir), str(options.model_repository))
         if options.model_control_mode == "poll":  # a bucket is copied once
             assert any(
                 volume["name"] == CLAIM_VOLUME and "persistentVolumeClaim" in volume
                 for volume in pod.spec["volumes"]
             )
+
+
+def published_to(kustomization: str) -> set[Bucket]:
+    """The buckets that the trainings publish into."""
+    flags = (
+        arg.partition("=")
+        for pod in trainers_of(rendered(kustomization))
+        for arg in pod.main["args"]
+    )
+    return {Bucket(url) for flag, _, url in flags if flag == "--model_repository"}
 
 
 def test_a_flag_that_the_server_does_not_have_is_refused() -> None:
@@ -55,7 +70,7 @@ def test_every_path_is_below_a_mount_that_can_be_written_where_it_must(kustomiza
                 assert mount is not None, f"{pod.owner}: {path} is below none of {[*mounts]}"
             for arg in container["args"]:
                 flag, _, path = arg.partition("=")
-                written = {"--output_dir", "--engine_cache_dir"}
+                written = {"--output_dir", "--engine_cache_dir", "--bucket_cache_dir"}
                 if pod in trainers_of(rendered(kustomization)):
                     written.add("--model_repository")
                 if flag in written and path.startswith("/"):

@@ -1,7 +1,7 @@
 """The pods of k8s/ rehearsed: initialised, started, probed, asked, given a new version, drained.
 
 Arguments, environment, mounts, ports and probes are those of the rendered manifests. The claim is a
-folder; the bucket is one of a real S3 server, copied by KServe's storage initializer.
+folder; the bucket is one of a real S3 server, copied by KServe's storage initializer or by the server.
 """
 
 import json
@@ -137,3 +137,24 @@ def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(
     happened = rehearse(pod, {"model": model, "folders": folders})
     check_life(happened, pod)
     assert happened["answers"] == [scores(16)]
+
+
+@pytest.mark.skipif(not MOTO.exists(), reason="no S3 server; `make storage` installs it")
+def test_a_pod_on_a_bucket_serves_follows_it_and_drains(tmp_path: Path) -> None:
+    manifests = rendered("overlays/s3-poll")
+    (pod,) = predictors_of(manifests)
+    (secret,) = of_kind(manifests, "Secret")
+    (source,) = pod.main["envFrom"]
+    assert source["secretRef"]["name"] == secret["metadata"]["name"]
+    (training,) = trainers_of(manifests)
+    flags = dict(arg[2:].split("=") for arg in training.main["args"] if "=" in arg)
+    bucket = {
+        "url": flags["model_repository"],  # the server's is in its arguments
+        "variables": sorted(secret["data"]),
+        "scale": 16,
+    }
+    folders = {"volume": str(tmp_path)}
+    described = {"model": flags["name"], "folders": folders, "bucket": bucket, "publish": 64}
+    happened = rehearse(pod, described)
+    check_life(happened, pod)
+    assert happened["answers"] == [scores(16), scores(64)]
