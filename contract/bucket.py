@@ -24,8 +24,10 @@ _CHUNK_BYTES: Final = 16 << 20
 _ABANDONED_AFTER: Final = timedelta(days=1)
 _PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _MOST_TEXT_BYTES: Final = 1 << 20
-_OPTIONS: Final = {"s3": {"config_kwargs": {"max_pool_connections": 16}}}
-"""Of the file systems; botocore opens 10 connections at most, where nothing else is said."""
+_OPTIONS: Final = {"max_pool_connections": 16, "connect_timeout": 5, "read_timeout": 15}
+"""botocore's; it opens 10 connections at most, where nothing else is said."""
+_HASTY_TRIES: Final = 2
+"""s3fs tries 5 times, and botocore 5 times in each: 400 s, where a store does not answer."""
 
 
 class Store:
@@ -33,14 +35,15 @@ class Store:
 
     Args:
         bucket: Where they lie.
+        hasty: Whether to try less often, so that a store which does not answer is known in a minute.
 
     Raises:
         BucketError: The package that its scheme needs is not installed.
     """
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, *, hasty: bool = False) -> None:
         self.bucket = bucket
-        self._fs = _open_filesystem(bucket)
+        self._fs = _open_filesystem(bucket, hasty=hasty)
         self._root: str = self._fs._strip_protocol(bucket.url).rstrip("/")
 
     def list(self) -> dict[str, Entry]:
@@ -221,13 +224,15 @@ class Upload:
         self.committed = True
 
 
-def _open_filesystem(bucket: Bucket) -> Any:
+def _open_filesystem(bucket: Bucket, *, hasty: bool) -> Any:
     scheme = urlsplit(bucket.url).scheme
+    tries = {"retries": {"total_max_attempts": _HASTY_TRIES}} if hasty else {}
+    options = {"config_kwargs": _OPTIONS | tries} if scheme == "s3" else {}
     try:
         import fsspec  # noqa: PLC0415  # only a repository in a bucket needs it
 
         # Each listing is to be a new one. Clients are shared, because to make one takes long.
-        return fsspec.filesystem(scheme, use_listings_cache=False, **_OPTIONS.get(scheme, {}))
+        made = fsspec.filesystem(scheme, use_listings_cache=False, **options)
     except ImportError as err:
         package = _PACKAGES.get(scheme, f"fsspec's package for {scheme}")
         hint = "'aperture-vision[s3]'" if scheme == "s3" else package
@@ -235,6 +240,9 @@ def _open_filesystem(bucket: Bucket) -> Any:
         raise BucketError("open", bucket.url, reason) from err
     except ValueError as err:
         raise BucketError("open", bucket.url, f"{err}; expected s3://, gs:// or the like") from err
+    if hasty:
+        made.retries = _HASTY_TRIES  # s3fs takes it from there alone
+    return made
 
 
 def _tag(info: dict[str, Any]) -> str:

@@ -21,9 +21,10 @@ from contract.bucket import Store
 from contract.errors import BucketError
 from contract.locations import Bucket, Location
 from contract.objects import Entry, RemoteModel, group
-from contract.repository import list_versions
+from contract.repository import list_model_dirs, list_versions
 
 _KNOWN_FILE: Final = ".objects.json"
+_OWNER_FILE: Final = ".bucket"
 _STAGING: Final = ".fetch-"
 _SPARE_BYTES: Final = 64 << 20
 """Left free on the disk, for whatever else is written there."""
@@ -42,8 +43,9 @@ class Mirror:
     """
 
     def __init__(self, bucket: Bucket, folder: Path) -> None:
+        self.bucket = bucket
         self.folder = folder
-        self._store = Store(bucket)
+        self._store = Store(bucket, hasty=True)
         self._stopping = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -54,6 +56,23 @@ class Mirror:
             BucketError: It cannot be listed.
         """
         return group(self._store.list())
+
+    def claim(self) -> None:
+        """Make the folder this bucket's; what it holds of another is removed.
+
+        Raises:
+            BucketError: The disk refuses.
+        """
+        if self._owner() != self.bucket.url:
+            with _disk(self.folder):
+                self.keep_models(())
+                (self.folder / _OWNER_FILE).write_text(self.bucket.url, encoding="utf-8")
+
+    def held(self) -> list[str]:
+        """The models with whole versions that are here of this bucket, from a former process too."""
+        if self._owner() != self.bucket.url:
+            return []
+        return [path.name for path in list_model_dirs(self.folder) if list_versions(path)]
 
     def fetch_shared(self, model: RemoteModel) -> Path:
         """Copy what lies beside the versions, and forget what does not any more; the folder.
@@ -104,6 +123,17 @@ class Mirror:
         """End a download that is under way."""
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is to be copied."""
+        return self._stopping.is_set()
+
+    def _owner(self) -> str:
+        try:
+            return (self.folder / _OWNER_FILE).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
     def _fetch_version(self, model: RemoteModel, number: int) -> None:
         files, target = model.versions[number], self.folder / model.name / str(number)
         with _disk(target):
@@ -136,7 +166,7 @@ class Mirror:
             self._store.download(key, staging, self._stopping)
             size = staging.stat().st_size
             if size != entry.size:
-                where = f"{self._store.bucket}/{key}"
+                where = f"{self.bucket}/{key}"
                 raise BucketError("download", where, f"got {size} bytes, expected {entry.size}")
             staging.chmod(0o644)
             staging.replace(target)

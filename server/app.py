@@ -134,7 +134,7 @@ class Server(kserve.ModelServer):
         """Serve until a signal ends it; blocks.
 
         Returns:
-            Whether a thread is left that the process must not wait for: it loads a model.
+            Whether a thread is left that the process must not wait for: it loads or looks.
 
         Raises:
             LoadError: A model cannot be loaded at the start, and --exit_on_error was given.

@@ -3,7 +3,8 @@
 Each look lists the bucket once and copies what is new: of each model what its version_policy
 chooses, of the versions whose model file is there. What cannot be copied is a fault of its model or
 version: it has its reason in the index, as a folder that cannot be loaded has, and what serves goes
-on. A copy takes as long as the network does; looks are made in threads, one at a time.
+on. A copy takes as long as the network does; looks are made in threads, one at a time. If the first
+look finds no bucket, what the folder keeps of it from a former process is served.
 """
 
 import atexit
@@ -41,12 +42,14 @@ class BucketSource(Source):
         lock_fd: An open file, whose lock keeps the copy to this process.
         found: The names of the models at the last look.
         turn: Held by who looks.
+        looked: Set from the first look on that led to something.
     """
 
     mirror: Mirror
     lock_fd: int
     found: set[str] = field(default_factory=set)
     turn: threading.Lock = field(default_factory=threading.Lock)
+    looked: threading.Event = field(default_factory=threading.Event)
 
     def folders(
         self, asked: Mapping[str, ModelConfig | None] | None = None
@@ -58,33 +61,68 @@ class BucketSource(Source):
                 copies of others stay as they are. None for all models.
 
         Raises:
-            LoadError: The bucket cannot be listed.
+            LoadError: The bucket cannot be listed, and this is not the first look of a process with
+                a kept copy; or the server is stopping.
         """
-        with self.turn:
-            try:
-                models = {
-                    name: model for name, model in self.mirror.look().items() if model.versions
-                }
-            except BucketError as err:
-                raise LoadError(str(err)) from err
-            self.found.clear()
-            self.found.update(models)
-            self.mirror.keep_models(models)
-            configs = dict.fromkeys(models) if asked is None else asked
-            return {
-                name: self._copy(models[name], config)
-                for name, config in configs.items()
-                if name in models
-            }
+        try:
+            with self.turn:
+                return self._look(asked)
+        finally:
+            if self.mirror.stopping:
+                self._give_free()
 
     def names(self) -> Iterable[str]:
         """The models of the last look, at the start or at a load."""
         return sorted(self.found)
 
     def stop(self) -> None:
-        """End a copy that is under way, and give the folder free."""
+        """End a copy that is under way, and give the folder free when nobody writes into it."""
         self.mirror.stop()
-        fcntl.flock(self.lock_fd, fcntl.LOCK_UN)
+        self._give_free()
+
+    def _look(self, asked: Mapping[str, ModelConfig | None] | None) -> dict[str, ModelFolder]:
+        if self.mirror.stopping:
+            raise LoadError("the server is stopping")
+        if not self.looked.is_set():
+            logger.info("looking at the bucket repository=%s", self.mirror.bucket)
+        try:
+            models = {name: model for name, model in self.mirror.look().items() if model.versions}
+            self.mirror.claim()
+        except BucketError as err:
+            return self._kept(asked, err)
+        if not models and not self.looked.is_set():
+            logger.warning(
+                "repository=%s holds no model; nothing is served yet", self.mirror.bucket
+            )
+        self.looked.set()
+        self.found.clear()
+        self.found.update(models)
+        self.mirror.keep_models(models)
+        configs = dict.fromkeys(models) if asked is None else asked
+        return {
+            name: self._copy(models[name], config)
+            for name, config in configs.items()
+            if name in models
+        }
+
+    def _kept(
+        self, asked: Mapping[str, ModelConfig | None] | None, err: BucketError
+    ) -> dict[str, ModelFolder]:
+        """What a former process left of the bucket, where the first look at it fails."""
+        held = [] if self.looked.is_set() else self.mirror.held()
+        if not held:
+            raise LoadError(str(err)) from err
+        self.looked.set()
+        self.found.update(held)
+        logger.warning("%s; served is what %s keeps of it: %s", err, self.root, ", ".join(held))
+        names = held if asked is None else asked
+        return {name: ModelFolder(name, self.root / name) for name in names if name in held}
+
+    def _give_free(self) -> None:
+        """Unlock the folder, unless a look is under way, which does so when it ends."""
+        if self.turn.acquire(blocking=False):
+            fcntl.flock(self.lock_fd, fcntl.LOCK_UN)
+            self.turn.release()
 
     def _copy(self, model: RemoteModel, config: ModelConfig | None) -> ModelFolder:
         path = self.root / model.name
@@ -102,7 +140,7 @@ class BucketSource(Source):
 
 
 def open_bucket(bucket: Bucket, cache_dir: Path | None) -> BucketSource:
-    """Make ready to serve from a bucket.
+    """Make ready to serve from a bucket, which is not asked yet.
 
     Args:
         bucket: The repository.
@@ -110,20 +148,16 @@ def open_bucket(bucket: Bucket, cache_dir: Path | None) -> BucketSource:
             process.
 
     Raises:
-        LoadError: The bucket or the folder cannot be used.
+        LoadError: The package for the bucket is not installed, or the folder cannot be used.
     """
     folder = cache_dir or Path(tempfile.mkdtemp(prefix="aperture-bucket-"))
     if cache_dir is None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         mirror = Mirror(bucket, folder)
-        source = BucketSource(folder, None, is_model=False, mirror=mirror, lock_fd=_lock(folder))
-        source.folders({})
+        return BucketSource(folder, None, is_model=False, mirror=mirror, lock_fd=_lock(folder))
     except (BucketError, OSError) as err:
         raise LoadError(str(err)) from err
-    if not source.names():
-        logger.warning("repository=%s holds no model; nothing is served yet", bucket)
-    return source
 
 
 def _lock(folder: Path) -> int:

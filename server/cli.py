@@ -68,7 +68,9 @@ def underscored(arg: str) -> str:
 
 def leave() -> NoReturn:
     """End the process without waiting for its threads, as Python does at its end."""
-    logging.getLogger(__name__).warning("a model was still being loaded; its load is given up")
+    logging.getLogger(__name__).warning(
+        "a model was still being loaded, or looked for; its load is given up"
+    )
     logging.shutdown()
     os._exit(0)
 

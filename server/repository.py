@@ -8,6 +8,7 @@ ready, and the other models answer.
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -63,6 +64,8 @@ class Repository(kserve.ModelRepository):
         self.control = control
         self.draining = False
         self._lifecycle = Lifecycle(engine)
+        self._look_thread = ThreadPoolExecutor(1, thread_name_prefix="look")
+        self._looks: set[Future[dict[str, ModelFolder]]] = set()
         self._decoder = decoder
         self._started = False
 
@@ -80,8 +83,8 @@ class Repository(kserve.ModelRepository):
 
     @property
     def loading(self) -> bool:
-        """Whether a load is under way, which cannot be broken off."""
-        return self._lifecycle.loading
+        """Whether a load or a look is under way, which cannot be broken off."""
+        return self._lifecycle.loading or any(not look.done() for look in self._looks)
 
     def served(self) -> list[ServedModel]:
         """The models that are to be served, in the order of their names."""
@@ -114,7 +117,7 @@ class Repository(kserve.ModelRepository):
             LoadError: The repository cannot be read.
         """
         named = None if self._loads_all else dict.fromkeys(self.control.load_models)
-        folders = await asyncio.to_thread(self.source.folders, named)
+        folders = await self.look(named)
         names = folders.keys() if self._loads_all else self.control.load_models
         for name in sorted(names):
             self.models[name] = ServedModel(name, self._decoder)
@@ -128,6 +131,22 @@ class Repository(kserve.ModelRepository):
             "repository mode=%s models=%d broken=%d",
             *(self.control.mode, len(self.models), len(self.broken())),
         )
+
+    async def look(
+        self, asked: Mapping[str, ModelConfig | None] | None = None
+    ) -> dict[str, ModelFolder]:
+        """What lies in the repository now; its thread is not waited for at the end.
+
+        Raises:
+            LoadError: The repository cannot be read.
+        """
+        look = self._look_thread.submit(self.source.folders, asked)
+        self._looks.add(look)
+        try:
+            return await asyncio.wrap_future(look)
+        finally:
+            if look.done():
+                self._looks.discard(look)
 
     async def load(
         self,
@@ -192,6 +211,7 @@ class Repository(kserve.ModelRepository):
 
     async def stop(self) -> None:
         """Stop every model after the run that it is at."""
+        self._look_thread.shutdown(wait=False, cancel_futures=True)
         self.source.stop()
         for model in self.served():
             self._lifecycle.see_off(model, model.unload())
@@ -201,7 +221,7 @@ class Repository(kserve.ModelRepository):
         self, name: str, override: ModelConfig | None, files: Mapping[str, bytes]
     ) -> LoadFailed | None:
         if not files:
-            folders = await asyncio.to_thread(self.source.folders, {name: override})
+            folders = await self.look({name: override})
             if name not in folders:
                 raise NotPolled(name)
             return await self.bring(folders[name], override)

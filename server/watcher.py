@@ -43,7 +43,7 @@ class Watcher:
     async def look(self) -> None:
         """Look once, and do what follows from it."""
         try:
-            folders = await asyncio.to_thread(self._repository.source.folders)
+            folders = await self._repository.look()
         except LoadError as err:
             logger.warning("cannot poll reason=%s; what serves goes on", err)
             return

@@ -222,7 +222,8 @@ def test_all_versions_of_a_policy_are_copied(s3: LocalS3, tmp_path: Path, decode
 
 
 def test_a_bucket_that_cannot_be_served_is_one_line(s3: LocalS3, tmp_path: Path) -> None:
+    source = open_bucket(Bucket("s3://absent-bucket/models"), tmp_path)
     with pytest.raises(LoadError) as caught:
-        open_bucket(Bucket("s3://absent-bucket/models"), tmp_path)
+        source.folders()
     assert "cannot list s3://absent-bucket/models" in str(caught.value)
     assert "\n" not in str(caught.value)
