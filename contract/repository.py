@@ -34,7 +34,7 @@ from contract.model_config import (
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION = re.compile(r"[1-9][0-9]*")
+_VERSION = re.compile(r"[1-9][0-9]{0,18}")
 _INTERFACE_PARAMETERS: Final = ("task", "resize")
 _PUBLISH_ATTEMPTS: Final = 100
 
@@ -72,8 +72,12 @@ def is_model_name(name: str) -> bool:
 
 
 def parse_version(name: str) -> int | None:
-    """The number that a version's folder is named by; None for another folder."""
-    return int(name) if _VERSION.fullmatch(name) else None
+    """The number that a version's folder is named by; None for another folder.
+
+    Versions are int64 in Triton's protocol.
+    """
+    number = int(name) if _VERSION.fullmatch(name) else 0
+    return number if 0 < number < 1 << 63 else None
 
 
 def check_writable(repository: Path) -> None:

@@ -16,6 +16,12 @@ def test_objects_make_models() -> None:
     assert models["m"].versions == {2: {"model.onnx": ENTRY, "a/b": ENTRY}}
 
 
+def test_a_number_beyond_int64_is_no_version() -> None:
+    largest = 2**63 - 1
+    listed = [f"m/{number}/model.onnx" for number in (largest, largest + 1, 10**19)]
+    assert list(group(dict.fromkeys(listed, ENTRY))["m"].versions) == [largest]
+
+
 def test_a_version_is_whole_when_its_model_is_there() -> None:
     listed = ["m/1/model.onnx", "m/2/model.onnx/weights", "m/3/labels.txt", "m/4/model.onnx.part"]
     whole = group(dict.fromkeys(listed, ENTRY))["m"].whole
