@@ -7,7 +7,7 @@ process of eight.
 """
 
 import json
-import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,9 @@ def test_two_nodes_of_a_train_job_learn_what_one_process_does(tmp_path: Path) ->
     (pod,) = trainers_of(manifests)
     assert job["spec"]["trainer"]["numNodes"] == NODES
     name = job["metadata"]["name"]
-    program = shutil.which(pod.main["command"][0])
-    assert program is not None
-    command = [program, *pod.main["command"][1:]]
+    program = Path(sys.executable).with_name(pod.main["command"][0])
+    assert program.is_file()
+    command = [str(program), *pod.main["command"][1:]]
     with two_nodes(f"{name}-node-0-0.{name}") as nodes:
         variables = [torch_variables(job, rank, nodes.master) for rank in range(NODES)]
         arguments = flags(data, weights, together, GLOBAL_BATCH // NODES)
