@@ -11,8 +11,7 @@ its files are sent. A bucket has no rename, so the order makes a version whole f
 
 A publisher that dies before step 3 leaves no version; one that dies after it leaves a whole one,
 whose shared files are the former version's, of the same interface; the next publish gives it copies
-of these. The price: a version of several
-files has no such order; the trainer makes none.
+of these. The price: a version of several files has no such order; the trainer makes none.
 """
 
 import shutil
@@ -180,6 +179,14 @@ def _check_publishable(
             raise RepositoryError(str(err).replace(str(folder), place)) from err
 
 
+def _place(present: RemoteModel, name: str) -> str:
+    """The key of a shared file, or of the newest version's copy if that is lost; empty if both."""
+    if name in present.shared:
+        return name
+    newest = max((n for n, files in present.versions.items() if name in files), default=None)
+    return "" if newest is None else f"{newest}/{name}"
+
+
 @contextmanager
 def _small_copy(store: Store, present: RemoteModel) -> Iterator[Path]:
     """A folder with the model's shared files and empty version folders."""
@@ -188,8 +195,8 @@ def _small_copy(store: Store, present: RemoteModel) -> Iterator[Path]:
         for number in present.versions:
             (folder / present.name / str(number)).mkdir(parents=True)
         for name in (CONFIG_FILE, LABELS_FILE):
-            if name in present.shared and present.versions:
-                (folder / present.name / name).write_bytes(store.read(name))
+            if present.versions and (key := _place(present, name)):
+                (folder / present.name / name).write_bytes(store.read(key))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

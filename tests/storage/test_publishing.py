@@ -150,3 +150,14 @@ def test_what_a_bucket_refuses_is_one_line(
     assert "\n" not in str(caught.value)
     with pytest.raises(RepositoryError, match="expected s3://, gs:// or the like"):
         check_writable(Bucket("nothing://b/models"), "m")
+
+
+def test_a_lost_shared_file_is_written_again_by_the_next_publish(s3: LocalS3) -> None:
+    bucket = s3.bucket("lost-config")
+    publish_colour(bucket)
+    before = contents(bucket)
+    Store(bucket).delete("m/config.pbtxt")
+    publish_colour(bucket, 32)
+    after = contents(bucket)
+    assert after["m/config.pbtxt"] == before["m/config.pbtxt"]
+    assert "m/2/model.onnx" in after
