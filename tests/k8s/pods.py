@@ -7,9 +7,11 @@ webhook's storage_initializer_injector.go and utils/storage.go (the model's volu
 Trainer's plugins/torch (the PET_ variables).
 """
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from tests.k8s.rendered import Manifest, of_kind
@@ -18,6 +20,7 @@ MODELS: Final = "/mnt/models"
 # What KServe calls the volume there: that of a claim, and that of a copy from a bucket.
 CLAIM_VOLUME, COPY_VOLUME = "kserve-pvc-source", "kserve-provision-location"
 TORCH_PORT: Final = 29500
+_UNITS: Final = {"": Decimal(1), "m": Decimal("0.001"), "Mi": Decimal(2**20), "Gi": Decimal(2**30)}
 # Fields of a predictor that are KServe's own; the rest is the pod's.
 _EXTENSIONS: Final = frozenset(
     {
@@ -63,6 +66,25 @@ class Pod:
         """All containers, those of the start too."""
         yield from self.spec.get("initContainers", ())
         yield from self.spec["containers"]
+
+
+def amount(quantity: str) -> Decimal:
+    """A Kubernetes quantity, such as 500m or 2Gi, as a number."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(quantity))
+    assert match is not None, quantity
+    return Decimal(match[1]) * _UNITS[match[2]]
+
+
+def requested(pod: Pod, resource: str) -> Decimal:
+    """What the scheduler sets aside for a pod: the containers' sum, or more for one of the start."""
+    asked = [
+        amount(one["resources"]["requests"].get(resource, "0")) for one in pod.spec["containers"]
+    ]
+    start = [
+        amount(one["resources"]["requests"].get(resource, "0"))
+        for one in pod.spec.get("initContainers", ())
+    ]
+    return max(sum(asked, Decimal(0)), *start, Decimal(0))
 
 
 def pods_of(manifests: tuple[Manifest, ...]) -> list[Pod]:

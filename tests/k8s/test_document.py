@@ -2,7 +2,10 @@
 
 import re
 
-from tests.k8s.rendered import K8S, Manifest, kubectl, rendered
+import pytest
+
+from tests.k8s.pods import predictors_of, requested, trainers_of
+from tests.k8s.rendered import K8S, Manifest, kubectl, of_kind, rendered
 
 TEXT = (K8S.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
 
@@ -22,6 +25,33 @@ def test_every_folder_that_is_named_is_there() -> None:
 def test_the_first_apply_creates_what_the_document_says() -> None:
     said = re.findall(r"^([a-z.0-9]+/[a-z-]+) created$", TEXT, re.MULTILINE)
     assert said == ["namespace/vision", *map(_printed, rendered("overlays/one-node"))]
+
+
+@kubectl
+@pytest.mark.parametrize("overlay", ["one-node", "cpu", "gpu", "s3", "s3-poll"])
+def test_the_table_says_what_training_and_service_request_together(overlay: str) -> None:
+    manifests = rendered(f"overlays/{overlay}")
+    (service,) = of_kind(manifests, "InferenceService")
+    (predictor,), (trainer,) = predictors_of(manifests), trainers_of(manifests)
+    replicas = service["spec"]["predictor"]["minReplicas"]
+    cpus, memory, gpus = (
+        replicas * requested(predictor, resource) + requested(trainer, resource)
+        for resource in ("cpu", "memory", "nvidia.com/gpu")
+    )
+    assert cpus % 1 == 0 == memory % 2**30
+    said = f"; {int(cpus)} CPU{'s' * (cpus > 1)}, {int(memory / 2**30)} GiB"
+    said += f", {gpus} GPUs |" if gpus else " |"
+    (row,) = re.findall(rf"^\| `{overlay}` \|.*$", TEXT, re.MULTILINE)
+    assert row.endswith(said), said
+
+
+@kubectl
+def test_an_overlay_without_volumes_of_its_own_says_what_comes_before() -> None:
+    for folder in (K8S / "overlays").iterdir():
+        manifests = rendered(f"overlays/{folder.name}")
+        (row,) = re.findall(rf"^\| `{folder.name}` \|.*$", TEXT, re.MULTILINE)
+        alone = {pod.mode for pod in predictors_of(manifests)} and not trainers_of(manifests)
+        assert bool(alone) == ("; after `" in row), folder.name
 
 
 @kubectl

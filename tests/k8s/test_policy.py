@@ -4,7 +4,6 @@ Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#res
 """
 
 import re
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,16 @@ import pytest
 import yaml
 
 from server.cli import parse_options
-from tests.k8s.pods import COPY_VOLUME, Pod, pods_of, predictors_of
+from tests.k8s.pods import COPY_VOLUME, Pod, amount, pods_of, predictors_of
 from tests.k8s.rendered import K8S, every_kustomization, kubectl, kustomize, rendered
 
 pytestmark = kubectl
 VOLUMES = {"persistentVolumeClaim", "emptyDir", "secret", "configMap", "projected"}
-UNITS = {"": Decimal(1), "m": Decimal("0.001"), "Mi": Decimal(2**20), "Gi": Decimal(2**30)}
 
 
 def security(pod: Pod, container: dict[str, Any]) -> dict[str, Any]:
     """A container's security context: its own over the pod's."""
     return {**pod.spec.get("securityContext", {}), **container["securityContext"]}
-
-
-def amount(quantity: str) -> Decimal:
-    """A Kubernetes quantity, such as 500m or 2Gi, as a number."""
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(quantity))
-    assert match is not None, quantity
-    return Decimal(match[1]) * UNITS[match[2]]
 
 
 @every_kustomization
