@@ -148,7 +148,7 @@ def test_a_long_copy_says_how_far_it_is(
 def test_a_kept_copy_gets_what_is_new_and_loses_what_is_gone(
     s3: LocalS3, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = upload(s3, "kept", content := files(digits))
+    bucket = upload(s3, "kept-data", content := files(digits))
     cache, fetched = tmp_path / "cache", count_fetches(monkeypatch)
     with local_data(bucket, cache) as folder:
         assert sorted(fetched) == sorted(content)
