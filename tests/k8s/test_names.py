@@ -150,6 +150,18 @@ def test_a_predictor_reaches_its_bucket_and_nothing_else(kustomization: str) -> 
             assert bool(policy["spec"].get("egress")) == buckets
 
 
+def test_all_who_ask_for_names_ask_the_same() -> None:
+    rules = [
+        rule
+        for overlay in ("s3", "s3-poll", "train-distributed")
+        for policy in of_kind(rendered(f"overlays/{overlay}"), "NetworkPolicy")
+        for rule in policy["spec"]["egress"]
+        if 53 in {port["port"] for port in rule.get("ports", ())}
+    ]
+    assert len(rules) == 5  # of trainers and servers
+    assert all(rule == rules[0] for rule in rules)
+
+
 @every_kustomization
 def test_a_storage_uri_names_a_claim_or_a_whole_prefix(kustomization: str) -> None:
     for service in of_kind(rendered(kustomization), "InferenceService"):
