@@ -25,6 +25,7 @@ from tests.picture_files import instances
 
 PATHS = ("/v2/health/live", "/v2/health/ready")
 NUMBERS = 3_500_000
+COLUMNS = 1000
 
 
 def main() -> None:
@@ -36,7 +37,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder) / "repository"
         publish_random(CASES[0], repository)
-        write_identity(repository / "same" / "1" / "model.onnx", Through("", "FP32", ["n", 1]))
+        write_identity(
+            repository / "same" / "1" / "model.onnx", Through("", "FP32", ["n", COLUMNS])
+        )
         flags = ["--model_repository", str(repository)]
         with live_server(Path(folder) / "log", *flags, start_s=300) as server:
             print("| load | answers/s | live p50 | p99 | most | ready p50 | p99 | most |")
@@ -51,7 +54,12 @@ def loads(connections: int) -> Mapping[str, Sequence[bytes]]:
     """The requests of each load, one for each connection."""
     jpeg = post("/v1/models/model:predict", json.dumps(instances(CASES[0].picture)).encode())
     numbers = np.random.default_rng(0).normal(size=NUMBERS).round(6)
-    tensor = {"name": "x", "datatype": "FP32", "shape": [NUMBERS, 1], "data": numbers.tolist()}
+    tensor = {
+        "name": "x",
+        "datatype": "FP32",
+        "shape": [NUMBERS // COLUMNS, COLUMNS],
+        "data": numbers.tolist(),
+    }
     text = json.dumps({"inputs": [tensor]}).encode()
     jsons = post("/v2/models/same/infer", text)
     size = f"{len(jsons) / 1e6:.0f} MB of JSON there and back"
