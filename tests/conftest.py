@@ -3,6 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from server.decoder import Decoder
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _rare_collections() -> Iterator[None]:
@@ -11,3 +13,10 @@ def _rare_collections() -> Iterator[None]:
     gc.set_threshold(100_000, 20, 100)
     yield
     gc.set_threshold(*before)
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder(1, 10_000)
+    yield decoder
+    decoder.stop()

@@ -5,22 +5,14 @@ import numpy as np
 import pytest
 
 from server.protocol.http import json_response, list_json
+from tests.event_loop import counted_turns
 
 
 async def written(items: object) -> tuple[bytes, int]:
     """The JSON of a list in an object, and how often the event loop came round meanwhile."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counter = asyncio.create_task(count())
-    body = bytes(json_response({"a": await list_json(items)}).body)
-    counter.cancel()
-    return body, turns
+    async with counted_turns() as turns:
+        body = bytes(json_response({"a": await list_json(items)}).body)
+        return body, turns()
 
 
 @pytest.mark.parametrize(("count", "free"), [(0, False), (1, False), (16, False), (17, True)])

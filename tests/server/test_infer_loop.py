@@ -23,6 +23,7 @@ from server.protocol.v2 import V2
 from server.protocol.v2_infer import Infer
 from server.shared_memory import FOLDER, SharedMemory
 from server.trace_settings import TraceSettings
+from tests.event_loop import counted_turns
 from tests.onnx_graphs import Through, write_identity
 from tests.repositories import repository
 
@@ -43,19 +44,10 @@ async def v2_over(root: Path, decoder: Decoder) -> AsyncIterator[V2]:
 
 async def turns_while_refused(v2: V2, message: oip.ModelInferRequest) -> int:
     """How often the event loop came round while a request was refused as cut off."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counter = asyncio.create_task(count())
-    with pytest.raises(RequestError, match="incomplete string length indicator"):
-        await Infer(v2).model_infer(ReceivedInfer.of(message.SerializeToString()))
-    counter.cancel()
-    return turns
+    async with counted_turns() as turns:
+        with pytest.raises(RequestError, match="incomplete string length indicator"):
+            await Infer(v2).model_infer(ReceivedInfer.of(message.SerializeToString()))
+        return turns()
 
 
 def ask(count: int) -> oip.ModelInferRequest:

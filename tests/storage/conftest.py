@@ -3,19 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from server.decoder import Decoder
+from tests.marks import mark_folder
 from tests.storage.local_s3 import ENVIRONMENT, MOTO, LocalS3, local_s3, new_clients
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder; where there is no S3 server, skip them."""
     reason = f"no S3 server in {ENVIRONMENT.name}; `make storage` installs it"
-    missing = pytest.mark.skip(reason=reason)
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.storage)
-            if not MOTO.exists():
-                item.add_marker(missing)
+    missing = "" if MOTO.exists() else reason
+    mark_folder(items, Path(__file__).parent, pytest.mark.storage, missing)
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +25,3 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalS3]:
             patch.setenv(name, value)
         with new_clients():
             yield server
-
-
-@pytest.fixture
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(1, 10_000)
-    yield decoder
-    decoder.stop()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.live_server import LiveServer, live_server
+from tests.marks import mark_folder
 from tests.triton.models import write_models
 from tests.triton.reference import BINARY, ENVIRONMENT, live_triton
 from tests.triton.trained import publish_trained
@@ -22,12 +23,8 @@ class Pair:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder; where there is no tritonserver, skip them."""
     reason = f"no tritonserver in {ENVIRONMENT.name}; on Linux x86-64 `make triton` installs it"
-    missing = pytest.mark.skip(reason=reason)
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.triton)
-            if not BINARY.exists():
-                item.add_marker(missing)
+    missing = "" if BINARY.exists() else reason
+    mark_folder(items, Path(__file__).parent, pytest.mark.triton, missing)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,12 @@ ENVIRONMENT: Final = ROOT / ".venv-triton"
 _PACKAGES: Final = ENVIRONMENT / "lib/python3.11/site-packages"
 _DISTRIBUTION: Final = _PACKAGES / "pytriton/tritonserver"
 BINARY: Final = _DISTRIBUTION / "bin/tritonserver"
+STRICT: Final = (
+    "--disable-auto-complete-config",
+    "--exit-on-error=false",
+    "--strict-readiness=false",
+)
+"""Flags with which it completes no configuration, and is ready though models are broken."""
 
 
 def make_backends(folder: Path, *, with_onnxruntime: bool = True) -> Path:
@@ -57,7 +63,13 @@ def start_triton(folder: Path, repository: Path, backends: Path, *flags: str) ->
 def live_triton(folder: Path, repository: Path, *flags: str) -> Iterator[LiveServer]:
     """A tritonserver that is ready."""
     backends = make_backends(folder / "backends")
-    server = start_triton(folder, repository, backends, *flags)
+    with killed(start_triton(folder, repository, backends, *flags)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def killed(server: LiveServer) -> Iterator[LiveServer]:
+    """The server once it answers; it is killed then, broken models and all."""
     try:
         wait_for(server)
         yield server

@@ -1,9 +1,8 @@
 """What Triton takes as a config.pbtxt, and what it refuses, ours does."""
 
-import contextlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +21,9 @@ from tests.triton.configurations import (
     write_configurations,
 )
 from tests.triton.conftest import Pair
-from tests.triton.reference import make_backends, start_triton
+from tests.triton.reference import STRICT, killed, make_backends, start_triton
 from tests.triton.trained import TRAINED
 
-STRICT = ("--disable-auto-complete-config", "--exit-on-error=false", "--strict-readiness=false")
 NO_BACKEND = (
     "Invalid argument: unable to find backend library for backend 'onnxruntime', "
     "try specifying runtime on the model configuration."
@@ -56,7 +54,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Loaded:
         shutil.copytree(trained, folder / name)
         write_configurations(folder / name)
     backends = make_backends(folder / "backends")
-    with ended(start_triton(folder, folder / "triton", backends, *STRICT)) as server:
+    with killed(start_triton(folder, folder / "triton", backends, *STRICT)) as server:
         triton = index(server)
         refusals = re.findall(
             r"(?:Poll failed for model directory|failed to load model) '(\w+)': (.*)\"",
@@ -64,21 +62,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Loaded:
         )
     flags = ["--model_repository", str(folder / "ours"), "--strict_readiness=false"]
     flags += ["--provider=cpu", "--precision=fp32"]
-    with ended(start_server(folder / "ours.log", *flags)) as server:
+    with killed(start_server(folder / "ours.log", *flags)) as server:
         wait_for(server, "/v2/models/warmed_up/ready")
         wait_for(server, "/v2/models/batching/ready")
         return Loaded(triton, index(server), dict(refusals))
-
-
-@contextlib.contextmanager
-def ended(server: LiveServer) -> Iterator[LiveServer]:
-    """The server once it answers; it is killed then, broken models and all."""
-    try:
-        wait_for(server)
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def index(server: LiveServer) -> dict[str, tuple[str, str]]:
@@ -119,7 +106,7 @@ def test_without_the_backend_the_trainers_files_fail_behind_the_parser(
     tmp_path: Path, trained: Path
 ) -> None:
     backends = make_backends(tmp_path / "backends", with_onnxruntime=False)
-    with ended(start_triton(tmp_path, trained, backends, *STRICT)) as server:
+    with killed(start_triton(tmp_path, trained, backends, *STRICT)) as server:
         assert index(server) == dict.fromkeys(TRAINED, ("UNAVAILABLE", NO_BACKEND))
 
 

@@ -1,18 +1,15 @@
 """What a rate limiter refuses at load, in Triton's words; each server has the same models and flags."""
 
-import contextlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.live_server import LiveServer, start_server, wait_for
+from tests.live_server import LiveServer, start_server
 from tests.tiny_models import publish_colour_model
-from tests.triton.reference import make_backends, start_triton
+from tests.triton.reference import STRICT, killed, make_backends, start_triton
 
-STRICT = ("--disable-auto-complete-config", "--exit-on-error=false", "--strict-readiness=false")
 MODELS = {
     "few": 'resources { name: "R1" count: 4 } priority: 2',
     "many": 'resources { name: "R1" count: 20 }',
@@ -40,16 +37,6 @@ def write_models(repository: Path) -> None:
         config = publish_colour_model(repository, name).model_dir / "config.pbtxt"
         group = f"instance_group {{ count: 1 kind: KIND_CPU rate_limiter {{ {text} }} }}\n"
         config.write_text(config.read_text() + group)
-
-
-@contextlib.contextmanager
-def killed(server: LiveServer) -> Iterator[LiveServer]:
-    try:
-        wait_for(server)
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def refusals(server: LiveServer) -> dict[str, str]:
