@@ -152,22 +152,25 @@ class _EpochTrainer(Trainer):
     def evaluate(
         self, *_: object, metric_key_prefix: str = "eval", **__: object
     ) -> dict[str, float]:
-        """The loss and the task's metrics on the validation split, gathered batch by batch.
+        """The losses and the task's metrics on the validation split, gathered batch by batch.
 
         Each process takes its share of the pictures. The Trainer's own loop would keep the
         outputs of all of them.
         """
         processes, samples = self._job.processes, self._job.dataset.splits[VALIDATION]
         share = samples[processes.index :: processes.count]
-        metric, loss = self._evaluate_share(share)
-        losses = processes.gather([(loss, len(share))])
+        metric, sums = self._evaluate_share(share)
+        parts = processes.gather([sums])
         first, *others = processes.gather([metric])
         for other in others:
             first.merge(other)
-        mean_loss = sum(part for part, _ in losses) / len(samples)
+        means = {
+            name: sum(part.get(name, 0.0) for part in parts) / len(samples)
+            for name in dict.fromkeys(name for part in parts for name in part)
+        }
         metrics = {
             f"{metric_key_prefix}_{name}": value
-            for name, value in {"loss": mean_loss, **first.compute()}.items()
+            for name, value in {**means, **first.compute()}.items()
         }
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -223,10 +226,10 @@ class _EpochTrainer(Trainer):
             for name, value in batch.items()
         }
 
-    def _evaluate_share(self, share: Sequence[Sample]) -> tuple[Metric, float]:
-        """The metric of some samples, and the sum of their losses."""
+    def _evaluate_share(self, share: Sequence[Sample]) -> tuple[Metric, dict[str, float]]:
+        """The metric of some samples, and the sums of their losses by name."""
         task, wanted = self._job.task, self._job.wanted
-        metric, loss = task.metric(self._job.dataset.labels), 0.0
+        metric, sums = task.metric(self._job.dataset.labels), dict[str, float]()
         pictures = Pictures(share, wanted.input_size, task.fit)
         model: nn.Module = self.accelerator.unwrap_model(self.model)
         model.eval()
@@ -241,11 +244,12 @@ class _EpochTrainer(Trainer):
             items = [pictures[start + offset] for offset in range(len(batch))]
             inputs = self._prepare_inputs(self._collate_eval(items))
             with torch.no_grad(), self.compute_loss_context_manager():
-                batch_loss, outputs = task.evaluate_batch(model, inputs)
-            loss += float(batch_loss) * len(batch)
+                losses, outputs = task.evaluate_batch(model, inputs)
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(loss) * len(batch)
             metric.update(outputs, batch)
         model.train()
-        return metric, loss
+        return metric, sums
 
 
 def _arguments(job: Job) -> TrainingArguments:

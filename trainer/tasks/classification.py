@@ -30,7 +30,7 @@ from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item
 from trainer.resnet import FAMILY, build_resnet
 from trainer.tasks import TaskName
-from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
 from trainer.weights import load_checkpoint
 
 SCORES: Final = "scores"
@@ -89,11 +89,11 @@ class ImageClassification:
         """pixel_values[B, 3, S, S] and labels[B]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
 
-    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and scores[B, K]."""
         result = model(**batch)
         scores = torch.softmax(result.logits.float(), dim=-1)
-        return result.loss, {SCORES: scores.cpu().numpy()}
+        return {LOSS: result.loss}, {SCORES: scores.cpu().numpy()}
 
     def metric(self, _labels: Sequence[str]) -> Metric:
         """Accuracy, precision, recall and F1."""

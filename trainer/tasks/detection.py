@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Fit, Picture
@@ -22,6 +22,7 @@ from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.detection_align import align_detections
 from trainer.detection_batch import eval_batch, train_batch
 from trainer.detection_hyperparameters import DetectionHyperparameters
+from trainer.detection_losses import loss_parts
 from trainer.detection_metric import BOXES, LABELS, SCORES, CocoMetric
 from trainer.detector_export import ServedDetector, detections
 from trainer.detectors import FAMILY, build_detector
@@ -29,7 +30,7 @@ from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item
 from trainer.tasks import TaskName
-from trainer.tasks.task import Batch, Inputs, Metric, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
 
 IMAGE: Final = "image"
@@ -88,13 +89,14 @@ class ObjectDetection:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S], labels and size[B, 2]."""
         return eval_batch(items)
 
-    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
-        """The model's own loss, and the exported graph's outputs."""
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
+        """The model's own loss and its two parts, and the exported graph's outputs."""
         size: Tensor = batch["size"]
         result = model(**{name: value for name, value in batch.items() if name != "size"})
         side = batch["pixel_values"].shape[-1]
         outputs = detections(model, result.logits.float(), result.pred_boxes.float(), size, side)
-        return result.loss, {
+        losses = {LOSS: result.loss, **loss_parts(_config_of(model), result.loss_dict)}
+        return losses, {
             name: output.cpu().numpy()
             for name, output in zip((BOXES, SCORES, LABELS), outputs, strict=True)
         }
@@ -187,6 +189,12 @@ def _parsed(entry: Json, labels: Sequence[str], picture: Picture) -> tuple[float
             return *corners, float(score), float(labels.index(label))
         case _:
             raise ValueError(f"{entry!r} instead of a box of one of {', '.join(labels)}")
+
+
+def _config_of(model: nn.Module) -> PreTrainedConfig:
+    assert isinstance(model, PreTrainedModel)  # noqa: S101 - what build_model gives
+    config: PreTrainedConfig = model.config
+    return config
 
 
 def _own(wanted: Hyperparameters) -> DetectionHyperparameters:

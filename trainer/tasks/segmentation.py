@@ -32,7 +32,7 @@ from trainer.segformer import FAMILY, NO_ID, build_segformer, enlarge
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
 from trainer.tasks import TaskName
-from trainer.tasks.task import Batch, Inputs, Metric, Metrics, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
 from trainer.weights import load_checkpoint
 
 LABEL_MAP: Final = "label_map"
@@ -103,11 +103,11 @@ class SemanticSegmentation:
         """pixel_values[B, 3, S, S] and labels[B, S, S]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
 
-    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and label_map[B, S, S]."""
         result = model(**batch)
         label_map = to_label_map(result.logits.float(), batch["labels"].shape[-1])
-        return result.loss, {LABEL_MAP: label_map.cpu().numpy()}
+        return {LOSS: result.loss}, {LABEL_MAP: label_map.cpu().numpy()}
 
     def metric(self, labels: Sequence[str]) -> Metric:
         """Accuracy and intersection over union, of each label and on average."""

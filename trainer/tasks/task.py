@@ -6,7 +6,7 @@ ways to evaluate) knows only this.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,11 @@ Batch: TypeAlias = dict[str, Any]  # the keywords of a transformers model's forw
 Inputs: TypeAlias = Mapping[str, NDArray[Any]]  # the graph's, by tensor name
 Outputs: TypeAlias = dict[str, NDArray[Any]]  # by tensor name, the batch axis first
 Metrics: TypeAlias = dict[str, float]
+Losses: TypeAlias = Mapping[
+    str, Tensor
+]  # scalars: `loss`, and what it is the sum of if a task says
+
+LOSS: Final = "loss"
 
 
 class Metric(Protocol):
@@ -82,7 +87,7 @@ class Task(Protocol):
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """Model inputs and targets of an evaluation batch."""
 
-    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Outputs]:
+    def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The loss, and the outputs that the exported graph has, of a `collate_eval` batch."""
 
     def metric(self, labels: Sequence[str]) -> Metric:
