@@ -7,6 +7,7 @@ read before it or the generator's state after a resume.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +31,39 @@ class Item:
         return self.picture.pixels
 
 
-class Pictures(Dataset[Item]):
-    """Samples decoded at `size` pixels, by key."""
+class View(Protocol):
+    """How a picture file becomes the pixels of an item."""
 
-    def __init__(self, samples: Sequence[Sample], size: int, fit: Fit) -> None:
+    def __call__(self, data: bytes, key: int, /) -> Picture:
+        """Decode a file; what is random about it depends on nothing but the key and the seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The whole of each picture, at one size; nothing is random."""
+
+    height: int
+    width: int
+    fit: Fit
+
+    def __call__(self, data: bytes, _key: int, /) -> Picture:
+        """A picture [height, width, 3]."""
+        return decode_picture(data, self.height, self.width, fit=self.fit)
+
+
+class Pictures(Dataset[Item]):
+    """Samples as a view shows them, by key."""
+
+    def __init__(self, samples: Sequence[Sample], view: View) -> None:
         self.samples = samples
-        self.size = size
-        self.fit = fit
+        self.view = view
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: int) -> Item:
         sample = self.samples[key % len(self.samples)]
-        data = sample.path.read_bytes()
-        return Item(key, decode_picture(data, self.size, self.size, fit=self.fit), sample)
+        return Item(key, self.view(sample.path.read_bytes(), key), sample)
 
 
 class EpochSampler(Sampler[int]):

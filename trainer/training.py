@@ -28,7 +28,7 @@ from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
-from trainer.pictures import EpochSampler, Item, Pictures
+from trainer.pictures import EpochSampler, Item, Pictures, View, Whole
 from trainer.processes import Processes, wait_for_all
 from trainer.tasks.task import Batch, Metric, Task
 from trainer.threads import fitting_threads
@@ -105,8 +105,8 @@ class _EpochTrainer(Trainer):
         super().__init__(
             model=model,
             args=_arguments(job),
-            train_dataset=Pictures(splits[TRAIN], job.task.train_size(wanted), job.task.fit),
-            eval_dataset=Pictures(splits[VALIDATION], wanted.input_size, job.task.fit),
+            train_dataset=Pictures(splits[TRAIN], job.task.train_view(wanted)),
+            eval_dataset=Pictures(splits[VALIDATION], _evaluated(job)),
             data_collator=self._collate_eval,
         )
         # Its forward takes **kwargs, but its loss is a mean over the batch: transformers 5.23 takes
@@ -121,7 +121,7 @@ class _EpochTrainer(Trainer):
         batch_size = self.args.train_batch_size
         processes = self._job.processes.count
         loader = DataLoader(
-            Pictures(samples, self._job.task.train_size(wanted), self._job.task.fit),
+            Pictures(samples, self._job.task.train_view(wanted)),
             batch_size=batch_size,
             sampler=EpochSampler(len(samples), batch_size, wanted.seed, processes=processes),
             collate_fn=self._collate_train,
@@ -230,7 +230,7 @@ class _EpochTrainer(Trainer):
         """The metric of some samples, and the sums of their losses by name."""
         task, wanted = self._job.task, self._job.wanted
         metric, sums = task.metric(self._job.dataset.labels), dict[str, float]()
-        pictures = Pictures(share, wanted.input_size, task.fit)
+        pictures = Pictures(share, _evaluated(self._job))
         model: nn.Module = self.accelerator.unwrap_model(self.model)
         model.eval()
         show = self._job.processes.is_main
@@ -250,6 +250,11 @@ class _EpochTrainer(Trainer):
             metric.update(outputs, batch)
         model.train()
         return metric, sums
+
+
+def _evaluated(job: Job) -> View:
+    """The whole picture, as the server sees it."""
+    return Whole(job.wanted.input_size, job.wanted.input_size, job.task.fit)
 
 
 def _arguments(job: Job) -> TrainingArguments:

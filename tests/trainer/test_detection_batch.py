@@ -12,7 +12,7 @@ from trainer.datasets.coco import read_coco
 from trainer.datasets.coco_objects import Instance, objects_of
 from trainer.detection_batch import Example, cropped, eval_batch, example_of, flipped, train_batch
 from trainer.detection_hyperparameters import BoxAugmentation
-from trainer.pictures import Item, Pictures
+from trainer.pictures import Item, Pictures, Whole
 
 SIDE = 64
 
@@ -20,7 +20,7 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     folder = write_coco_folder(tmp_path_factory.mktemp("boxes"), {"train": 6, "validation": 1})
-    pictures = Pictures(read_coco(folder).splits["train"], SIDE, "pad")
+    pictures = Pictures(read_coco(folder).splits["train"], Whole(SIDE, SIDE, "pad"))
     return [pictures[index] for index in range(6)]
 
 

@@ -14,7 +14,7 @@ from trainer.datasets.coco import read_coco, read_coco_split
 from trainer.datasets.coco_objects import Instance, Objects, objects_of
 from trainer.detection_batch import example_of
 from trainer.errors import DatasetError
-from trainer.pictures import Pictures
+from trainer.pictures import Pictures, Whole
 from trainer.tasks.detection import TASK
 
 Content = dict[str, Any]
@@ -187,7 +187,7 @@ def test_crowd_alone_is_not_trained_on(tmp_path: Path) -> None:
     assert f"{tmp_path / 'train'}: no usable picture shows an annotated object" in TASK.faults(
         dataset
     )
-    item = Pictures(dataset.splits["train"], 32, "pad")[0]
+    item = Pictures(dataset.splits["train"], Whole(32, 32, "pad"))[0]
     assert len(example_of(item).boxes_xyxy_px) == 0
 
 

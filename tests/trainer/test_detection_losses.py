@@ -10,7 +10,7 @@ from tests.trainer.coco_folders import write_coco_folder
 from trainer.datasets.coco import read_coco
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detection_losses import CLASSIFICATION, LOCALIZATION
-from trainer.pictures import Pictures
+from trainer.pictures import Pictures, Whole
 from trainer.tasks.detection import TASK
 from trainer.tasks.task import LOSS, Batch, Losses
 
@@ -20,7 +20,7 @@ def batch(tmp_path: Path) -> Batch:
     """Four pictures of one or two objects each."""
     folder = write_coco_folder(tmp_path, {"train": 4, "validation": 1})
     samples = read_coco(folder).splits["train"]
-    pictures = Pictures(samples, 64, "pad")
+    pictures = Pictures(samples, Whole(64, 64, "pad"))
     return TASK.collate_eval([pictures[index] for index in range(len(samples))])
 
 

@@ -18,7 +18,7 @@ from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.detectors import build_detector
 from trainer.padded_detectors import anchors_inside, padding_last, ties_by_index
-from trainer.pictures import Pictures
+from trainer.pictures import Pictures, Whole
 
 TINY = ("detr-tiny", "rtdetr-v2-tiny", "dfine-tiny")
 
@@ -62,7 +62,7 @@ def test_value_out_of_range_is_named(name: str, value: float, expected: str) -> 
 @pytest.mark.parametrize("name", TINY)
 def test_loss_falls_on_a_batch_that_is_learned(name: str, tmp_path: Path) -> None:
     dataset = read_coco(write_coco_folder(tmp_path, {"train": 4, "validation": 1}))
-    pictures = Pictures(dataset.splits["train"], 64, "pad")
+    pictures = Pictures(dataset.splits["train"], Whole(64, 64, "pad"))
     batch = train_batch([pictures[index] for index in range(4)], "none", seed=0)
     torch.manual_seed(0)
     model = build_detector(wanted(name), dataset.labels)

@@ -27,7 +27,7 @@ from trainer.datasets.image_folder import read_image_folder, read_image_split
 from trainer.hardware import Hardware
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.normalization import normalize, to_unit
-from trainer.pictures import Item
+from trainer.pictures import Item, View, Whole
 from trainer.resnet import FAMILY, build_resnet
 from trainer.tasks import TaskName
 from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
@@ -73,10 +73,11 @@ class ImageClassification:
         """The fp32 ResNet of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def train_size(self, wanted: Hyperparameters) -> int:
-        """The augmentation's canvas."""
+    def train_view(self, wanted: Hyperparameters) -> View:
+        """The whole picture at the size of the augmentation's canvas."""
         assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - this task's own
-        return canvas_size(wanted.augmentation, wanted.input_size)
+        side = canvas_size(wanted.augmentation, wanted.input_size)
+        return Whole(side, side, self.fit)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """pixel_values[B, 3, S, S], augmented, and labels[B]."""

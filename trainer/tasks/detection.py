@@ -28,7 +28,7 @@ from trainer.detector_export import ServedDetector, detections
 from trainer.detectors import FAMILY, build_detector
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
-from trainer.pictures import Item
+from trainer.pictures import Item, View, Whole
 from trainer.tasks import TaskName
 from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
@@ -77,9 +77,9 @@ class ObjectDetection:
         """The fp32 detector of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def train_size(self, wanted: Hyperparameters) -> int:
-        """The side of the padded square."""
-        return wanted.input_size
+    def train_view(self, wanted: Hyperparameters) -> View:
+        """The whole picture in the padded square."""
+        return Whole(wanted.input_size, wanted.input_size, self.fit)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S] and labels, changed at random."""

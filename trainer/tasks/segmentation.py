@@ -27,7 +27,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.masks import IGNORED_ID, MaskFile, ignored_id
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
-from trainer.pictures import Item
+from trainer.pictures import Item, View, Whole
 from trainer.segformer import FAMILY, NO_ID, build_segformer, enlarge
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
@@ -87,9 +87,9 @@ class SemanticSegmentation:
         """The fp32 SegFormer of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def train_size(self, wanted: Hyperparameters) -> int:
-        """The input's size."""
-        return wanted.input_size
+    def train_view(self, wanted: Hyperparameters) -> View:
+        """The whole picture at the input's size."""
+        return Whole(wanted.input_size, wanted.input_size, self.fit)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored."""

@@ -18,7 +18,7 @@ from contract.pictures import Fit, Picture
 from trainer.datasets.dataset import Dataset, Sample
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
-from trainer.pictures import Item
+from trainer.pictures import Item, View
 from trainer.tasks import TaskName
 
 Batch: TypeAlias = dict[str, Any]  # the keywords of a transformers model's forward
@@ -78,8 +78,8 @@ class Task(Protocol):
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 model of a checkpoint folder, ready to evaluate."""
 
-    def train_size(self, wanted: Hyperparameters) -> int:
-        """Height and width in pixels that a training picture is decoded at."""
+    def train_view(self, wanted: Hyperparameters) -> View:
+        """How a training picture is decoded; `collate_train` does the rest of its augmentation."""
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """Augmented model inputs and targets of a training batch."""
