@@ -7,15 +7,13 @@ dataset at every start, which is what tells a resumed run that its data are stil
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, set_seed
 from transformers.utils import logging as transformers_logging
 
@@ -23,24 +21,20 @@ from contract.locations import absolute
 from contract.model_config import ModelConfig
 from contract.publishing import PublishedVersion, check_publishable, check_writable
 from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
-from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Problem
-from trainer.errors import BadImages, CheckpointError, DatasetError
-from trainer.evaluate import evaluate
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.errors import CheckpointError
 from trainer.export import Export, describe_model, export_and_publish
+from trainer.final_metrics import final_metrics
 from trainer.former_run import starting_weights, take_over
 from trainer.hardware import Hardware, choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
 from trainer.local_data import local_data
 from trainer.precisions import Validation, measure, recall, remember
-from trainer.predictors import CheckpointPredictor
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
 from trainer.report import (
     FinalMetrics,
     epoch_metrics,
     read_metrics,
-    write_metrics,
-    write_pictures,
-    write_scalars,
 )
 from trainer.run_record import (
     STARTED_FROM,
@@ -54,14 +48,14 @@ from trainer.run_record import (
     started_from,
     write_record,
 )
-from trainer.scan import Scan, scan_pictures
+from trainer.screening import screen
 from trainer.settings import FitSettings
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
 from trainer.training import Job, train
 
-BAD_IMAGES_FILE: Final = "bad_images.txt"
-ILLUSTRATIONS: Final = 4
+Read: TypeAlias = Callable[[Task, Path], Dataset]
+"""How a dataset is read from its folder; the task's own way where none is given."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +75,15 @@ class FitResult:
     was_published: bool
 
 
-def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
+def fit(
+    settings: FitSettings, wanted: Hyperparameters, read: Read | None = None
+) -> FitResult | None:
     """Train and publish, or go on where a former run of the same command ended.
+
+    Args:
+        settings: What `fit` is told besides hyperparameters.
+        wanted: The hyperparameters.
+        read: How the dataset is read from its folder, where not as the task does.
 
     Returns:
         The result in the main process, None in every other.
@@ -95,15 +96,20 @@ def fit(settings: FitSettings, wanted: Hyperparameters) -> FitResult | None:
     transformers_logging.disable_progress_bar()
     processes = start_processes()
     with local_data(settings.data, settings.data_cache_dir, processes) as data:
-        return _fit(settings, data, wanted, processes)
+        return _fit(settings, data, wanted, processes, read)
 
 
 def _fit(
-    settings: FitSettings, data: Path, wanted: Hyperparameters, processes: Processes
+    settings: FitSettings,
+    data: Path,
+    wanted: Hyperparameters,
+    processes: Processes,
+    read: Read | None,
 ) -> FitResult | None:
     """`fit` on a local folder."""
     task, run_dir = load_task(settings.task), settings.run_dir
-    hardware, dataset = choose_hardware(wanted), task.read(data)
+    hardware = choose_hardware(wanted)
+    dataset = task.read(data) if read is None else read(task, data)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
@@ -112,7 +118,7 @@ def _fit(
     check_writable(settings.model_repository, settings.name)
     if settings.checkpoint_input is None:
         _check_publishable(task, model, settings, wanted, dataset.labels)
-    scan = _scan(task, dataset, settings, processes)
+    scan = screen(task, dataset, settings, processes)
     record = new_record(settings, asked, wanted, scan.sha256, processes.count)
     if (start := starting_weights(settings.checkpoint_input, record)) is not None:
         wanted = wanted.model_copy(update={"model": str(start), "pretrained": False})
@@ -163,45 +169,6 @@ def _run(
     _train(job, _stamped(model, job, origin), record)
     leave_processes()
     return _finish(job, settings, record) if processes.is_main else None
-
-
-def _scan(task: Task, dataset: Dataset, settings: FitSettings, processes: Processes) -> Scan:
-    scan = scan_pictures(dataset, processes)
-    if scan.problems:
-        _report_bad(scan.problems, dataset.root, settings, processes)
-    for warning in scan.dataset.warnings:
-        logger.warning("event=odd_dataset %s", warning)
-    _check_usable(task, scan.dataset)
-    return scan
-
-
-def _report_bad(
-    problems: Sequence[Problem], root: Path, settings: FitSettings, processes: Processes
-) -> None:
-    lines = [str(problem).replace(str(root), str(settings.data)) for problem in problems]
-    full_list = settings.run_dir / BAD_IMAGES_FILE
-    if processes.is_main:
-        settings.run_dir.mkdir(parents=True, exist_ok=True)
-        text = "".join(f"{line}\n" for line in lines)
-        full_list.write_text(text, encoding="utf-8", errors="backslashreplace")
-    if not settings.skip_bad_images:
-        raise BadImages(lines, full_list)
-    logger.warning("event=skipped_bad_images count=%d list=%s", len(lines), full_list)
-
-
-def _check_usable(task: Task, dataset: Dataset) -> None:
-    """Refuse what cannot be trained or evaluated on after the bad pictures are gone.
-
-    Raises:
-        DatasetError: A split without pictures, or what the task finds.
-    """
-    faults = [
-        f"{dataset.root / split}: holds no usable picture"
-        for split in (TRAIN, VALIDATION)
-        if not dataset.splits[split]
-    ] or task.faults(dataset)
-    if faults:
-        raise DatasetError(*faults)
 
 
 def _check_publishable(
@@ -274,7 +241,7 @@ def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
     if newest is None:
         raise CheckpointError(job.run_dir, "the training left no whole checkpoint")
     checkpoint = open_checkpoint(newest)
-    metrics = read_metrics(newest) or _final_metrics(job, newest)
+    metrics = read_metrics(newest) or final_metrics(job, newest)
     published = export_and_publish(
         checkpoint,
         settings.model_repository,
@@ -298,33 +265,3 @@ def _measured(job: Job, max_loss: float, export: Export, path: Path) -> ModelCon
         return export.config
     remember(job.run_dir, measured)
     return export.config.with_parameters(measured.parameters())
-
-
-def _final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:
-    predictor = CheckpointPredictor(open_checkpoint(checkpoint))
-    batch_size = job.wanted.per_device_eval_batch_size
-    splits = {
-        split: evaluate(job.task, predictor, samples, batch_size)
-        for split in (VALIDATION, TEST)
-        if (samples := job.dataset.splits.get(split))
-    }
-    metrics = FinalMetrics(
-        checkpoint=checkpoint.name, epochs=epoch_metrics(checkpoint), splits=splits
-    )
-    step = len(metrics.epochs)
-    write_scalars(job.event_dir, splits, step)
-    write_pictures(job.event_dir, _illustrations(job, predictor), step)
-    write_metrics(job.run_dir, metrics)
-    return metrics
-
-
-def _illustrations(job: Job, predictor: CheckpointPredictor) -> list[NDArray[np.uint8]]:
-    """The task's pictures of the first validation samples, if it has any."""
-    samples = job.dataset.splits[VALIDATION][:ILLUSTRATIONS]
-    drawn = (
-        job.task.illustrate(
-            predictor.predict([sample.path.read_bytes()]), sample, job.dataset.labels
-        )
-        for sample in samples
-    )
-    return [picture for picture in drawn if picture is not None]
