@@ -105,7 +105,7 @@ def decode_picture(
         raise BrokenPicture(file_format, str(err) or type(err).__name__) from err
 
 
-def upright_size(path: Path) -> tuple[int, int] | None:
+def upright_size(file: Path | BytesIO) -> tuple[int, int] | None:
     """Width and height of a picture file as it stands upright, from its header.
 
     None where there is none to read, or of a picture over the default limit: `check_picture` says
@@ -113,7 +113,7 @@ def upright_size(path: Path) -> tuple[int, int] | None:
     """
     Image.MAX_IMAGE_PIXELS = DEFAULT_MAX_PIXELS  # as in _open
     try:
-        with Image.open(path, formats=READABLE_FORMATS) as image:
+        with Image.open(file, formats=READABLE_FORMATS) as image:
             if image.width * image.height > DEFAULT_MAX_PIXELS:
                 return None
             return _turned(image.size, image.getexif().get(_ORIENTATION_TAG, 1))

@@ -8,14 +8,14 @@ white depends on who wrote it.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.pictures import check_picture, upright_size
+from contract.pictures import check_picture
+from trainer.datasets.dataset import Stored, picture_size
 
 IGNORED_ID: Final = 255
 """The id of pixels that neither train nor count, unless it is a label's."""
@@ -35,14 +35,30 @@ class MaskFile:
     Attributes:
         path: The file.
         ignored: The id of pixels that neither train nor count, if there is one.
+        id_of: The label id of each of the 256 values of a pixel, for files that do not hold ids.
     """
 
-    path: Path = field(repr=False)  # a companion of its sample
+    path: Stored = field(repr=False)  # a companion of its sample
     ignored: int | None
+    id_of: bytes | None = None
 
     def read(self) -> NDArray[np.integer]:
         """The label ids [H, W]."""
-        return read_mask(self.path.read_bytes())
+        return self.decode(self.path.read_bytes())
+
+    def decode(self, data: bytes) -> NDArray[np.integer]:
+        """The label ids [H, W] that the file's content says.
+
+        Raises:
+            BadMask: As `read_mask`, or a file of 16 bits whose values are to be mapped.
+        """
+        values = read_mask(data)
+        if self.id_of is None:
+            return values
+        if values.dtype != np.uint8:
+            raise BadMask("mask is grey of 16 bits a pixel; a label map is for 8")
+        ids: NDArray[np.integer] = np.frombuffer(self.id_of, np.uint8)[values]
+        return ids
 
     def teaches(self) -> bool:
         """Whether any pixel is of a label."""
@@ -70,21 +86,21 @@ def read_mask(data: bytes) -> NDArray[np.integer]:
     return pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint16)
 
 
-def check_mask(picture: Path, mask: MaskFile, labels: Sequence[str]) -> str | None:
+def check_mask(picture: Stored, mask: MaskFile, labels: Sequence[str]) -> str | None:
     """What is wrong with the mask of a picture, or None; what the scan says of either is not."""
     Image.MAX_IMAGE_PIXELS = None  # no pixel is decoded before the sizes are compared
-    picture_size = upright_size(picture)
-    if picture_size is None:
+    expected = picture_size(picture)
+    if expected is None:
         return None
     try:
         data = mask.path.read_bytes()
         size = _size_of(data)
-        if size != picture_size:
+        if size != expected:
             return (
                 f"mask of {size[0]} x {size[1]} pixels for the picture {picture.name} of "
-                f"{picture_size[0]} x {picture_size[1]} pixels, as it stands upright"
+                f"{expected[0]} x {expected[1]} pixels, as it stands upright"
             )
-        return _unlabelled(read_mask(data), labels)
+        return _unlabelled(mask.decode(data), labels)
     except BadMask as err:
         return str(err) if check_picture(data) is None else None
 

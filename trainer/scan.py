@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from contract.hardware import available_cpus
 from contract.pictures import check_picture
-from trainer.datasets.dataset import Dataset, Problem
+from trainer.datasets.dataset import Dataset, Problem, Stored
 from trainer.processes import Processes
 
 
@@ -29,7 +29,7 @@ class Scan:
         dataset: The dataset without its unreadable pictures.
         problems: All files that cannot be used, by path, those the reader found among them.
         sha256: Hash over the labels and, in the order of the samples that are left, over their
-            splits, the relative paths and contents of their files, and their targets.
+            splits, the places and contents of their files, and their targets.
     """
 
     dataset: Dataset
@@ -41,7 +41,7 @@ class Scan:
 class _Finding:
     """One picture's content hash, or why it cannot be used."""
 
-    path: Path
+    path: Stored
     digest: str
     reason: str
 
@@ -53,12 +53,12 @@ def scan_pictures(dataset: Dataset, processes: Processes) -> Scan:
     findings = processes.gather(_read_all(share, show=processes.is_main))
     unreadable = [Problem(found.path, found.reason) for found in findings if found.reason]
     digests = {found.path: found.digest for found in findings if not found.reason}
-    problems = sorted([*dataset.problems, *unreadable], key=lambda problem: problem.path)
+    problems = sorted([*dataset.problems, *unreadable], key=lambda problem: str(problem.path))
     usable = dataset.without({problem.path for problem in problems})
     return Scan(dataset=usable, problems=tuple(problems), sha256=_hash_of(usable, digests))
 
 
-def _read_all(paths: Sequence[Path], *, show: bool) -> list[_Finding]:
+def _read_all(paths: Sequence[Stored], *, show: bool) -> list[_Finding]:
     with (
         ThreadPoolExecutor(available_cpus()) as pool,
         tqdm(total=len(paths), desc="reading pictures", disable=not show) as bar,
@@ -70,7 +70,7 @@ def _read_all(paths: Sequence[Path], *, show: bool) -> list[_Finding]:
     return findings
 
 
-def _read(path: Path) -> _Finding:
+def _read(path: Stored) -> _Finding:
     try:
         data = path.read_bytes()
     except OSError as err:
@@ -79,11 +79,16 @@ def _read(path: Path) -> _Finding:
     return _Finding(path, sha256(data).hexdigest(), "" if error is None else str(error))
 
 
-def _hash_of(dataset: Dataset, digests: Mapping[Path, str]) -> str:
+def _hash_of(dataset: Dataset, digests: Mapping[Stored, str]) -> str:
     lines = [repr(dataset.labels)]
     for split, samples in dataset.splits.items():
         for sample in samples:
-            places = (os.path.relpath(file, dataset.root) for file in sample.files)
+            places = (_place(file, dataset.root) for file in sample.files)
             contents = (digests[file] for file in sample.files)
             lines.append("\0".join([split, *places, *contents, repr(sample.target)]))
     return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _place(file: Stored, root: Path) -> str:
+    """What tells a file from others of the dataset, wherever that lies."""
+    return os.path.relpath(file, root) if isinstance(file, Path) else file.name

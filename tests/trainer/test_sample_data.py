@@ -1,6 +1,7 @@
 """Drawn datasets are the same for the same seed, and can be read as each task's format."""
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_classification_has_all_splits_labels_and_sizes(
         "test": 12,
     }
     assert len(set(files.values())) == 72
-    with Image.open(dataset.samples[0].path) as image:
+    with Image.open(BytesIO(dataset.samples[0].path.read_bytes())) as image:
         assert (image.size, image.mode) == ((32, 32), "RGB")
     assert f"{tmp_path / 'data' / 'train'}: 48 pictures" in capsys.readouterr().out
 
@@ -68,7 +69,10 @@ def test_segmentation_has_easymakers_layout_and_masks_that_fit(tmp_path: Path) -
         "validation": 8,
         "test": 8,
     }
-    seen = [np.asarray(Image.open(sample.companions[0])) for sample in dataset.samples]
+    seen = [
+        np.asarray(Image.open(BytesIO(sample.companions[0].read_bytes())))
+        for sample in dataset.samples
+    ]
     assert set(np.unique(seen).tolist()) == {0, 1, 2, 3, 4}
 
 

@@ -1,10 +1,17 @@
-"""A dataset as every reader returns it: samples by split, and the files that are none."""
+"""A dataset as every reader returns it: samples by split, and the files that are none.
+
+A picture or a mask is `Stored`: most are files, and a Path is one as it stands; those of a container
+are records of a larger file. Whatever reads one asks it for its bytes and never where they lie.
+"""
 
 import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+from contract.pictures import upright_size
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -13,9 +20,27 @@ TEST: Final = "test"
 Target: TypeAlias = object  # a class index, a mask's path, boxes: the task alone looks inside
 
 
+class Stored(Protocol):
+    """Where a picture or a mask lies: a file's Path, or a record of a larger file.
+
+    It is hashable and can be pickled; str() says where it lies, for messages.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called among others, without the place of the dataset."""
+
+    def read_bytes(self) -> bytes:
+        """The picture's or mask's own file, as it was encoded.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture file and what it shows.
+    """A picture and what it shows.
 
     Attributes:
         path: The picture.
@@ -24,12 +49,12 @@ class Sample:
         companions: Further files that belong to it, such as a mask; hashed with it.
     """
 
-    path: Path
+    path: Stored
     target: Target
-    companions: tuple[Path, ...] = ()
+    companions: tuple[Stored, ...] = ()
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Stored, ...]:
         """The picture and its companions."""
         return (self.path, *self.companions)
 
@@ -38,7 +63,7 @@ class Sample:
 class Problem:
     """A file that cannot be used, and why."""
 
-    path: Path
+    path: Stored
     reason: str
 
     def __str__(self) -> str:
@@ -69,17 +94,25 @@ class Dataset:
         return [sample for samples in self.splits.values() for sample in samples]
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[Stored]:
         """Every file of all samples, once each, in a stable order."""
         return list(dict.fromkeys(file for sample in self.samples for file in sample.files))
 
-    def without(self, paths: Set[Path]) -> "Dataset":
+    def without(self, paths: Set[Stored]) -> "Dataset":
         """A copy that lacks the samples to which any of `paths` belongs."""
         kept = {
             split: tuple(sample for sample in samples if paths.isdisjoint(sample.files))
             for split, samples in self.splits.items()
         }
         return replace(self, splits=kept)
+
+
+def picture_size(stored: Stored) -> tuple[int, int] | None:
+    """Width and height of a picture as it stands upright; of a file, the header alone is read.
+
+    None where the picture has none to read: the scan says what is wrong with it.
+    """
+    return upright_size(stored if isinstance(stored, Path) else BytesIO(stored.read_bytes()))
 
 
 def why_no_file(path: Path) -> str:
