@@ -1,0 +1,1 @@
+"""SageMaker's dialect: its container, its channels and its built-in vision algorithms' options."""
