@@ -13,7 +13,7 @@ class DetectionHyperparameters(Hyperparameters):
     """Hyperparameters of object detection; the decay and the clipping are those of DETR."""
 
     learning_rate: float = Field(
-        default=2e-4, ge=0, description="Peak learning rate of the AdamW optimizer"
+        default=2e-4, ge=0, description="Peak learning rate of the optimizer"
     )
     per_device_train_batch_size: int = Field(
         default=4, ge=1, description="Training pictures a step, on each GPU or CPU process"
@@ -48,7 +48,9 @@ class DetectionHyperparameters(Hyperparameters):
         ),
     )
     weight_decay: float = Field(
-        default=1e-4, ge=0, description="Decoupled decay of weights; biases and norms have none"
+        default=1e-4,
+        ge=0,
+        description="Decay of weights, decoupled with adamw; biases and norms have none",
     )
     max_grad_norm: float = Field(
         default=0.1, ge=0, description="Gradients are clipped to this norm; 0 does not clip"

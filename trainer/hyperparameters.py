@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from contract.options import Options
+from trainer.recipe import Recipe
 
 Augmentation = Literal["none", "crop", "crop_color", "crop_color_transform"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -22,8 +23,8 @@ MemoryFormat = Literal["auto", "contiguous", "channels_last"]
 _TRUTH_VALUE: Final = TypeAdapter(bool)
 
 
-class Hyperparameters(Options):
-    """What every task has; each gives its own names' defaults and ranges in a subclass."""
+class Training(Options):
+    """EasyMaker's names, the model's, and what the machine is asked for."""
 
     input_size: int
     learning_rate: float
@@ -48,7 +49,7 @@ class Hyperparameters(Options):
     decay_power: float = Field(
         default=1.0,
         ge=0,
-        description="After the warm-up the rate falls to 0 as this power of the steps left",
+        description="poly lets the rate fall to 0 as this power of the steps left",
     )
     weight_decay: float
     max_grad_norm: float = Field(
@@ -86,6 +87,10 @@ class Hyperparameters(Options):
         return values
 
 
+class Hyperparameters(Recipe, Training):
+    """What every task has; each gives its own names' defaults and ranges in a subclass."""
+
+
 def _is_truth_value(text: str) -> bool:
     """Whether pydantic reads a text as a bool, such as `true` or `no`."""
     try:
@@ -102,7 +107,7 @@ class ClassificationHyperparameters(Hyperparameters):
         default=28, ge=4, description="Height and width of the model's input in pixels"
     )
     learning_rate: float = Field(
-        default=0.1, ge=0, description="Peak learning rate of the AdamW optimizer"
+        default=0.1, ge=0, description="Peak learning rate of the optimizer"
     )
     per_device_train_batch_size: int = Field(
         default=16, ge=2, description="Training pictures a step, on each GPU or CPU process"
@@ -123,10 +128,12 @@ class ClassificationHyperparameters(Hyperparameters):
     decay_power: float = Field(
         default=3.0,
         ge=0,
-        description="After the warm-up the rate falls to 0 as this power of the steps left",
+        description="poly lets the rate fall to 0 as this power of the steps left",
     )
     weight_decay: float = Field(
-        default=1.0, ge=0, description="Decoupled decay of weights; biases and norms have none"
+        default=1.0,
+        ge=0,
+        description="Decay of weights, decoupled with adamw; biases and norms have none",
     )
     augmentation: Augmentation = Field(
         default="none",

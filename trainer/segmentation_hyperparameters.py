@@ -21,7 +21,7 @@ class SegmentationHyperparameters(Hyperparameters):
         description="Height and width of the model's input in pixels",
     )
     learning_rate: float = Field(
-        default=2e-4, ge=0, description="Peak learning rate of the AdamW optimizer"
+        default=2e-4, ge=0, description="Peak learning rate of the optimizer"
     )
     per_device_train_batch_size: int = Field(
         default=4,
@@ -53,7 +53,9 @@ class SegmentationHyperparameters(Hyperparameters):
         default=0.05, ge=0, lt=1, description="Part of all steps in which the rate rises linearly"
     )
     weight_decay: float = Field(
-        default=0.01, ge=0, description="Decoupled decay of weights; biases and norms have none"
+        default=0.01,
+        ge=0,
+        description="Decay of weights, decoupled with adamw; biases and norms have none",
     )
     augmentation: Literal["none", "flip"] = Field(
         default="flip", description="flip: half of the pictures are mirrored, and their masks"

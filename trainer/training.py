@@ -5,7 +5,6 @@ data, which depends on the seed and the epoch alone, the weights that decay, a l
 epoch's end, and the manifest that makes a checkpoint whole.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +27,10 @@ from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
+from trainer.optimizers import choose_optimizer
 from trainer.pictures import EpochSampler, Item, Pictures, View, Whole
 from trainer.processes import Processes, wait_for_all
+from trainer.schedules import rate_at
 from trainer.tasks.task import Batch, Metric, Task
 from trainer.threads import fitting_threads
 
@@ -86,17 +87,6 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         progress.close()
 
 
-def rate_factor(step: int, warmup: int, total: int, power: float) -> float:
-    """The part of the peak learning rate at `step` of `total`: a linear rise, then a fall.
-
-    It falls as a power of the part that is left, the "poly" schedule of many papers.
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    left = 1 - (step - warmup) / max(1, total - warmup)
-    return math.pow(left, power)
-
-
 class _EpochTrainer(Trainer):
     """Trainer whose data depend on (seed, epoch) alone, and whose norms and biases never decay."""
 
@@ -108,12 +98,14 @@ class _EpochTrainer(Trainer):
             train_dataset=Pictures(splits[TRAIN], job.task.train_view(wanted)),
             eval_dataset=Pictures(splits[VALIDATION], _evaluated(job)),
             data_collator=self._collate_eval,
+            optimizer_cls_and_kwargs=choose_optimizer(wanted, wanted.learning_rate),
         )
         # Its forward takes **kwargs, but its loss is a mean over the batch: transformers 5.23 takes
         # the one for a sign that it is a sum over all processes, and would multiply it by their
         # number (Trainer.compute_loss).
         self.model_accepts_loss_kwargs = False
         self._job = job
+        self._steps_per_epoch = 1
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the sampler's order, sharded by accelerate."""
@@ -129,6 +121,7 @@ class _EpochTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory,
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        self._steps_per_epoch = len(prepared)
         return prepared
 
     def save_untrained(self) -> None:
@@ -181,18 +174,17 @@ class _EpochTrainer(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> LambdaLR:
-        """`rate_factor` over the steps of the whole training."""
+        """`rate_at` over the steps of the whole training."""
         optimizer = optimizer or self.optimizer
         assert optimizer is not None  # noqa: S101 - the Trainer makes it first
         if self.lr_scheduler is None:
-            warmup = int(self._job.wanted.warmup_ratio * num_training_steps)
-            factor = partial(
-                rate_factor,
-                warmup=warmup,
+            rate = partial(
+                rate_at,
+                wanted=self._job.wanted,
                 total=num_training_steps,
-                power=self._job.wanted.decay_power,
+                steps_per_epoch=self._steps_per_epoch,
             )
-            self.lr_scheduler = LambdaLR(optimizer, factor)
+            self.lr_scheduler = LambdaLR(optimizer, rate)
         return self.lr_scheduler
 
     def _load_from_checkpoint(
@@ -266,7 +258,6 @@ def _arguments(job: Job) -> TrainingArguments:
         per_device_eval_batch_size=wanted.per_device_eval_batch_size,
         num_train_epochs=wanted.num_train_epochs,
         logging_steps=wanted.logging_steps,
-        optim="adamw_torch_fused",
         weight_decay=wanted.weight_decay,
         max_grad_norm=wanted.max_grad_norm,
         seed=wanted.seed,

@@ -1,23 +1,10 @@
-"""The learning rate's course and the formats that the hardware allows."""
+"""The formats that the hardware allows."""
 
 import pytest
 
 from trainer.errors import HardwareError
 from trainer.hardware import choose_hardware
 from trainer.hyperparameters import ClassificationHyperparameters
-from trainer.training import rate_factor
-
-
-def test_rate_rises_to_its_peak_and_falls_to_zero() -> None:
-    factors = [rate_factor(step, warmup=5, total=100, power=3) for step in range(101)]
-    assert factors[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
-    assert factors[5:] == sorted(factors[5:], reverse=True)
-    assert 0 < factors[99] < 1e-5
-    assert factors[100] == 0
-
-
-def test_a_single_step_trains_at_the_peak_rate() -> None:
-    assert rate_factor(0, warmup=0, total=1, power=3) == 1
 
 
 def test_formats_can_be_overridden() -> None:

@@ -1,0 +1,75 @@
+"""How a training moves the weights, when it stops and which of them it keeps, for every task.
+
+The defaults are the trainer's own recipe. The other optimizers and schedules are torch's under the
+names that SageMaker's built-in algorithms have for them; what each does is in docs/sagemaker.md.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from contract.options import Options
+
+OptimizerName = Literal["adamw", "adam", "sgd", "nag", "rmsprop", "adagrad", "adadelta"]
+ScheduleName = Literal["poly", "step", "cosine", "constant"]
+
+
+def _split(value: object) -> object:
+    """A text such as `10, 20`, or several of them, in its parts; other values as they are."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        return [part for text in texts for part in text.split(",")]
+    return value
+
+
+class Recipe(Options):
+    """The part of the hyperparameters that no data and no model is named in."""
+
+    optimizer: OptimizerName = Field(
+        default="adamw", description="What turns gradients into steps; nag is sgd with Nesterov's"
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, le=1, description="Part of a step kept in the next: sgd, nag, rmsprop"
+    )
+    beta_1: float = Field(
+        default=0.9, ge=0, lt=1, description="Decay of the gradients' mean: adamw, adam"
+    )
+    beta_2: float = Field(
+        default=0.999, ge=0, lt=1, description="Decay of the squared gradients' mean: adamw, adam"
+    )
+    epsilon: float = Field(
+        default=1e-8, ge=0, le=1, description="Added to what a step is divided by: all but sgd, nag"
+    )
+    rho: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Decay of the squared gradients' mean: rmsprop, adadelta",
+    )
+    initial_accumulator_value: float = Field(
+        default=0.0, ge=0, le=1, description="What adagrad's sums of squared gradients start at"
+    )
+    lr_scheduler: ScheduleName = Field(
+        default="poly",
+        description=(
+            "After the warm-up the rate falls to 0 as a power of the steps left, or as a cosine; "
+            "by a factor at epochs; or stays"
+        ),
+    )
+    lr_scheduler_factor: float = Field(
+        default=0.1, ge=0, le=1, description="step multiplies the rate by it"
+    )
+    lr_scheduler_step: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)
+    ] = Field(default=(), description="Epochs after which step does so, as in `10, 20`")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Recipe":
+        if self.lr_scheduler == "step" and not self.lr_scheduler_step:
+            raise ValueError(
+                "lr_scheduler_step: got nothing, expected the epochs after which the rate falls, "
+                "as in '10, 20', since lr_scheduler is step"
+            )
+        if self.optimizer == "nag" and self.momentum == 0:
+            raise ValueError("momentum: got 0, expected a number in (0, 1], since optimizer is nag")
+        return self
