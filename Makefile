@@ -7,8 +7,10 @@ TRITON_VENV := .venv-triton
 TRITON_STAMP := $(TRITON_VENV)/.installed
 STORAGE_VENV := .venv-storage
 STORAGE_STAMP := $(STORAGE_VENV)/.installed
+MXNET_VENV := .venv-mxnet
+MXNET_STAMP := $(MXNET_VENV)/.installed
 
-.PHONY: install demo test images test-images triton storage check format proto readme clean
+.PHONY: install demo test images test-images triton storage mxnet check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -24,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python demo.py
 
-test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP)
+test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP)
 	$(BIN)/python -m pytest
 
 # Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt.
@@ -49,6 +51,14 @@ storage: $(STORAGE_STAMP)
 $(STORAGE_STAMP): tests/storage/requirements.txt
 	$(PYTHON) -m venv $(STORAGE_VENV)
 	$(STORAGE_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/storage/requirements.txt
+	@touch $@
+
+# MXNet, which writes .rec files for the tests marked `mxnet`.
+mxnet: $(MXNET_STAMP)
+
+$(MXNET_STAMP): tests/mxnet/requirements.txt
+	$(PYTHON) -m venv $(MXNET_VENV)
+	$(MXNET_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/mxnet/requirements.txt
 	@touch $@
 
 # kubectl, with which the tests render k8s/, for machines that have none; see the script.
@@ -78,5 +88,5 @@ readme: $(STAMP)
 	$(BIN)/python -m tests.readme
 
 clean:
-	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) $(MXNET_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,6 +25,12 @@ from contract.locations import Location
 LISTED_PROBLEMS: Final = 50
 
 
+def listed(lines: Sequence[str]) -> list[str]:
+    """Lines of one kind, up to a limit and how many more there are."""
+    rest = len(lines) - LISTED_PROBLEMS
+    return [*lines[:LISTED_PROBLEMS], *([f"and {rest} more"] if rest > 0 else [])]
+
+
 class TrainerError(Exception):
     """Root of the trainer's errors; `problems` holds one line each."""
 

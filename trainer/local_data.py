@@ -25,7 +25,7 @@ from contract.locations import Bucket, Location
 from contract.objects import Entry
 from trainer.copy_plan import key_faults
 from trainer.copying import DATA_FOLDER, copy, plan
-from trainer.errors import LISTED_PROBLEMS, DatasetError, TrainerError
+from trainer.errors import DatasetError, TrainerError, listed
 from trainer.processes import ALONE, Processes
 
 _LOCK_FILE: Final = "lock"
@@ -152,8 +152,7 @@ def _listed(store: Store) -> dict[str, Entry]:
             "dataset, such as train/ and validation/"
         )
     if faults := [f"{store.bucket}: key {fault}" for fault in key_faults(objects)]:
-        rest = len(faults) - LISTED_PROBLEMS
-        raise DatasetError(*faults[:LISTED_PROBLEMS], *([f"and {rest} more"] if rest > 0 else []))
+        raise DatasetError(*listed(faults))
     return objects
 
 

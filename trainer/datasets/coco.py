@@ -23,7 +23,7 @@ from trainer.datasets.coco_file import Annotation, CocoFile, Key, read_coco_file
 from trainer.datasets.coco_objects import Objects, instance_of, objects_of, visible_part
 from trainer.datasets.coco_split import PictureFiles, Split, check_files
 from trainer.datasets.dataset import TEST, TRAIN, VALIDATION, Dataset, Sample
-from trainer.errors import LISTED_PROBLEMS, DatasetError
+from trainer.errors import DatasetError, listed
 
 ANNOTATIONS_FILE: Final = "_annotations.coco.json"
 LAYOUT: Final = f"expected DIR/{{train,validation,test}}/{ANNOTATIONS_FILE}"
@@ -120,7 +120,7 @@ def _dataset(
         *(
             line
             for split in splits.values()
-            for line in _limited(
+            for line in listed(
                 [f"{split.path}: {fault}" for fault in _faults(split, labels, known_by)]
             )
         ),
@@ -128,7 +128,7 @@ def _dataset(
     files = {name: check_files(split) for name, split in splits.items()}
     problems = tuple(problem for one in files.values() for problem in one.problems)
     if every or labels is None:
-        raise DatasetError(*every, *_limited([str(problem) for problem in problems]))
+        raise DatasetError(*every, *listed([str(problem) for problem in problems]))
     found = {name: _samples(split, files[name], labels) for name, split in splits.items()}
     return Dataset(
         root=data,
@@ -141,12 +141,6 @@ def _dataset(
             for warning in _warnings(splits[name], one, labels if name == TRAIN else ())
         ),
     )
-
-
-def _limited(lines: Sequence[str]) -> list[str]:
-    """Lines of one kind, up to a limit."""
-    rest = len(lines) - LISTED_PROBLEMS
-    return [*lines[:LISTED_PROBLEMS], *([f"and {rest} more"] if rest > 0 else [])]
 
 
 def _faults(split: Split, labels: Sequence[str] | None, known_by: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from contract.pictures import upright_size
 
@@ -20,6 +20,7 @@ TEST: Final = "test"
 Target: TypeAlias = object  # a class index, a mask's path, boxes: the task alone looks inside
 
 
+@runtime_checkable
 class Stored(Protocol):
     """Where a picture or a mask lies: a file's Path, or a record of a larger file.
 
