@@ -20,7 +20,7 @@ MANIFEST_SUFFIXES: Final = (".manifest", ".jsonl")
 _EPOCH: Final = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Channel:
     """One channel, as inputdataconfig.json describes it.
 
