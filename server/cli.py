@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from contract.errors import OptionsError
 from contract.options import add_flags, build, given_environment, given_flags, unknown_name
@@ -17,9 +17,14 @@ from server.log_settings import LogSettings
 from server.otlp import Exporter, asked_exporter
 from server.settings import ENVIRONMENT_PREFIX, ServerOptions
 
+_SWITCH_INTERVAL_S: Final = 1e-3
+"""How long a thread keeps the interpreter that another asks for. The event loop asks some times for
+each answer; at Python's 5 ms health would wait for tens of them while bodies of JSON are parsed."""
+
 
 def main() -> None:
     """Serve a model repository until SIGTERM; exits 2 on bad options, 1 if it cannot start."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     try:
         options = parse_options(sys.argv[1:], os.environ)

@@ -18,7 +18,9 @@ def nests_deeper(text: bytes, limit: int) -> bool:
     Brackets within strings do not count. Every pass is a few calls over the text, so a body of
     many megabytes takes milliseconds; most texts have too few brackets for a second pass.
     """
-    if text.count(b"[") + text.count(b"{") <= limit:
+    starts = range(0, len(text), _PIECE)
+    counts = (text.count(mark, at, at + _PIECE) for at in starts for mark in (b"[", b"{"))
+    if sum(counts) <= limit:
         return False
     outside = b"".join(b"".join(_marks(text)).split(b'"')[::2])
     if not outside:

@@ -25,6 +25,7 @@ MOST_STRINGS: Final = 1 << 19
 _PIECE: Final = 1 << 16
 _LONGEST_PIECE: Final = 1 << 20
 _RUN: Final = 64
+_STEP: Final = 1 << 20
 _START: Final = re.compile(rb"\s*:\s*(?=\[)")
 _END: Final = re.compile(rb"\]\s*,?\s*\Z")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]"))
@@ -126,7 +127,7 @@ def cut_long_arrays(text: bytes, max_depth: int) -> tuple[bytes, dict[str, LongA
 def _outside_strings(text: bytes) -> Iterator[tuple[int, int]]:
     """From where to where the text is outside of strings."""
     at = strings = 0
-    while (quote := text.find(b'"', at)) >= 0:
+    while (quote := find(text, b'"', at, len(text))) >= 0:
         yield at, quote
         at = _end_of_string(text, quote)
         strings += 1
@@ -141,7 +142,7 @@ def _outside_strings(text: bytes) -> Iterator[tuple[int, int]]:
 def _end_of_string(text: bytes, start: int) -> int:
     """The place behind the string that begins at `start`; the text's end if it does not end."""
     at = start + 1
-    while (quote := text.find(b'"', at)) >= 0:
+    while (quote := find(text, b'"', at, len(text))) >= 0:
         if not _is_escaped(text, at, quote):
             return quote + 1
         at = quote + 1
@@ -166,7 +167,7 @@ def _bounds(text: bytes, start: int, stop: int) -> tuple[int, int] | None:
     before = _START.match(text, start, stop)
     if before is None:
         return None
-    end = text.find(b"}", start, stop)
+    end = find(text, b"}", start, stop)
     if end < 0:
         end = stop
     tail = max(start, end - LONG)
@@ -175,6 +176,14 @@ def _bounds(text: bytes, start: int, stop: int) -> tuple[int, int] | None:
     if after is None or bracket - before.end() < LONG:
         return None
     return before.end(), bracket + 1
+
+
+def find(text: bytes, byte: bytes, start: int, stop: int) -> int:
+    """Where a byte is first found, or -1, in steps that hold the interpreter shortly."""
+    for at in range(start, stop, _STEP):
+        if (found := text.find(byte, at, min(stop, at + _STEP))) >= 0:
+            return found
+    return -1
 
 
 def _broken(reason: str, at: int) -> RequestError:

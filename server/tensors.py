@@ -43,6 +43,8 @@ DATATYPE_OF_NUMPY: Final[Mapping[np.dtype[Any], str]] = {
     BF16_BITS: BF16,
     **{dtype: name for name, dtype in NUMPY_OF_DATATYPE.items()},
 }
+_PIECE: Final = 1 << 20
+
 NOT_IN_JSON: Final = ("FP16", BF16)
 """Datatypes that Triton refuses in JSON, either way."""
 
@@ -202,11 +204,20 @@ def best_classes(
     return np.array(elements, dtype=np.object_).reshape(best.shape)
 
 
+def raw_pieces(array: NDArray[np.generic]) -> list[bytes]:
+    """The binary tensor data of an output; BYTES elements are an array of objects.
+
+    In pieces, because a copy holds the interpreter until it is made.
+    """
+    if array.dtype == np.object_:
+        return [join_elements(array.reshape(-1).tolist())]
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return [data[start : start + _PIECE].tobytes() for start in range(0, len(data) or 1, _PIECE)]
+
+
 def to_raw(array: NDArray[np.generic]) -> bytes:
-    """The binary tensor data of an output; BYTES elements are an array of objects."""
-    if array.dtype != np.object_:
-        return np.ascontiguousarray(array).tobytes()
-    return join_elements(array.reshape(-1).tolist())
+    """The same in one; `join` lets the interpreter go where that is long."""
+    return b"".join(raw_pieces(array))
 
 
 def to_json(name: str, array: NDArray[np.generic]) -> NDArray[np.generic] | list[str]:

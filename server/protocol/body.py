@@ -1,4 +1,4 @@
-"""Bodies of REST requests: read within limits, parsed beside the event loop where they are large."""
+"""Bodies of requests and answers: read within limits; beside the event loop where they are large."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,19 +14,22 @@ from server.protocol.compression import Decompressor
 from server.protocol.guarded_http import departures_of
 
 LARGE: Final = 256 * 1024
-"""Bytes from which a body is parsed in a thread."""
+"""Bytes from which a body is parsed, or written, in a thread."""
+
+_JOINED: Final = 1 << 20
+"""Bytes up to which the pieces of a body are joined on the event loop."""
 
 _DISCARDED_BODIES: Final = 4
 """An oversized body is read to this many limits, so that its sender sees the 413."""
 
-ParsedT = TypeVar("ParsedT")
+MadeT = TypeVar("MadeT")
 
 
 class Bodies:
     """Reads bodies.
 
-    Large ones are parsed one at a time, in a thread: several threads would only take the
-    interpreter from the event loop more often.
+    Large ones are parsed one at a time, in a thread, and large answers written in another: more
+    threads would only take the interpreter from the event loop more often.
 
     Args:
         max_bytes: Largest body, also unpacked.
@@ -37,10 +40,12 @@ class Bodies:
         self.max_bytes = max_bytes
         self.max_depth = max_depth
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     def stop(self) -> None:
-        """End the thread after what it is at."""
+        """End the threads after what they are at."""
         self._parser.shutdown(cancel_futures=True)
+        self._writer.shutdown(cancel_futures=True)
 
     def received(self, request: Request) -> "Received":
         """The body of a request that is answered in the block of an `async with`.
@@ -53,7 +58,7 @@ class Bodies:
         """
         return Received(request, self.max_bytes)
 
-    async def parse(self, size: int, parse: Callable[[], ParsedT]) -> ParsedT:
+    async def parse(self, size: int, parse: Callable[[], MadeT]) -> MadeT:
         """What `parse` makes of a body, or message, of `size` bytes; in a thread if that is large.
 
         Raises:
@@ -62,6 +67,16 @@ class Bodies:
         if size <= LARGE:
             return parse()
         return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
+
+    async def write(self, size: int, write: Callable[[], MadeT]) -> MadeT:
+        """What `write` makes of `size` bytes of outputs; in a thread if they are many.
+
+        Raises:
+            Exception: Whatever it raises.
+        """
+        if size <= LARGE:
+            return write()
+        return await asyncio.get_running_loop().run_in_executor(self._writer, write)
 
     async def json(self, body: bytes) -> object:
         """The JSON of a body, whatever its Content-Type says.
@@ -109,7 +124,9 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if max(received, unpacked) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
     decompressor.finish()
-    return b"".join(pieces)
+    if unpacked <= _JOINED:
+        return b"".join(pieces)
+    return await asyncio.to_thread(b"".join, pieces)  # lets the interpreter go meanwhile
 
 
 class Received:

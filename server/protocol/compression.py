@@ -7,7 +7,7 @@ Source: RFC 9110, sections 8.4.1 and 12.5.3; "deflate" is the zlib format.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from server.errors import RequestError, Unsupported
@@ -88,10 +88,11 @@ def choose_encoding(accept_encoding: str | None) -> str:
     return best
 
 
-def compress(body: bytes, encoding: str) -> bytes:
-    """The body as gzip or deflate data."""
+def compress(pieces: Iterable[bytes], encoding: str) -> list[bytes]:
+    """A body as gzip or deflate data, both in pieces, none of them empty."""
     encoder = zlib.compressobj(_LEVEL, wbits=_WINDOW_BITS[encoding])
-    return encoder.compress(body) + encoder.flush()
+    packed = [encoder.compress(piece) for piece in pieces]
+    return [piece for piece in (*packed, encoder.flush()) if piece]
 
 
 def _weight(parameters: list[str]) -> float:

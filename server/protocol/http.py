@@ -1,45 +1,81 @@
 """What the answers of the REST protocols share: JSON, media types, compression; and routes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
-import numpy as np
-import orjson
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from server.errors import NotAcceptable, RequestError
 from server.protocol.compression import choose_encoding, compress
+from server.protocol.long_json import json_pieces, written_items
 
 JSON: Final = "application/json"
 
-_JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
-_PIECE: Final = 1 << 16
 _FEW: Final = 16
+_SENT: Final = 1 << 18  # bytes that are sent at once
 _SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
 _LARGE_BODY: Final = 64 * 1024  # more is packed in a thread
 
 
+class PiecesResponse(Response):
+    """A response whose body is sent in pieces, because to join them would hold the interpreter.
+
+    Args:
+        pieces: The body.
+        status: Its status.
+        headers: Its headers, beside Content-Length.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], status: int, headers: Mapping[str, str]) -> None:
+        self.pieces = pieces
+        size = sum(map(len, pieces))
+        super().__init__(None, status, {**headers, "content-length": str(size)})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; other work has its turn between two pieces, even if the client reads at once."""
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        for piece in self.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """A response of JSON; numpy arrays are written as nested lists."""
-    body = orjson.dumps(content, option=_JSON_OPTIONS)
-    return Response(body, status_code=status, media_type=JSON)
+    return response_of(json_pieces(content), status, {"content-type": JSON})
 
 
-def flat_json(data: NDArray[np.generic] | list[str]) -> object:
-    """A flat list for `json_response`; a long one is written already, in pieces.
+def response_of(pieces: Sequence[bytes], status: int, headers: Mapping[str, str]) -> Response:
+    """A response whose body is these pieces, sent in as few as are short enough."""
+    merged = list(_merged(pieces))
+    if len(merged) == 1:
+        return Response(merged[0], status, headers)
+    return PiecesResponse(merged, status, headers)
 
-    Writing numbers holds the interpreter, and of some million for too long.
-    """
-    if len(data) <= _PIECE:
-        return data
-    pieces = (data[start : start + _PIECE] for start in range(0, len(data), _PIECE))
-    written = (orjson.dumps(piece, option=_JSON_OPTIONS)[1:-1] for piece in pieces)
-    return orjson.Fragment(b"[%b]" % b",".join(written))
+
+def _merged(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    """The pieces, short ones with those behind them; a last one even if it is empty."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _SENT:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting or not pieces:
+        yield b"".join(waiting)
+
+
+def pieces_of(response: Response) -> Sequence[bytes]:
+    """The body of a response."""
+    return response.pieces if isinstance(response, PiecesResponse) else [bytes(response.body)]
 
 
 async def list_json(items: object) -> object:
@@ -49,28 +85,25 @@ async def list_json(items: object) -> object:
     """
     if not isinstance(items, list) or len(items) <= _FEW:
         return items
-    return await asyncio.to_thread(_written_list, items)
-
-
-def _written_list(items: Sequence[object]) -> orjson.Fragment:
-    written = (orjson.dumps(item, option=_JSON_OPTIONS) for item in items)
-    return orjson.Fragment(b"[%b]" % b",".join(written))
+    return await asyncio.to_thread(written_items, items)
 
 
 async def encoded_response(response: Response, accept_encoding: str | None) -> Response:
     """The response with its body compressed, if the client prefers that and it is worth it."""
-    body = bytes(response.body)
-    if len(body) < _SMALLEST_COMPRESSED:
+    pieces = pieces_of(response)
+    size = sum(map(len, pieces))
+    if size < _SMALLEST_COMPRESSED:
         return response
     encoding = choose_encoding(accept_encoding)
     if encoding == "identity":
         return response
-    if len(body) > _LARGE_BODY:
-        packed = await asyncio.to_thread(compress, body, encoding)
+    if size > _LARGE_BODY:
+        packed = await asyncio.to_thread(compress, pieces, encoding)
     else:
-        packed = compress(body, encoding)
-    headers = {**response.headers, "content-encoding": encoding, "content-length": str(len(packed))}
-    return Response(packed, response.status_code, headers)
+        packed = compress(pieces, encoding)
+    headers = {**response.headers, "content-encoding": encoding}
+    del headers["content-length"]  # of what was packed
+    return response_of(packed, response.status_code, headers)
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ binary_tensor_data, classification and shared memory.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,8 @@ from server.decoder import Base64Text, Source
 from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
-from server.protocol.http import flat_json, json_response
+from server.protocol.http import JSON, response_of
+from server.protocol.long_json import flat_json, json_pieces
 from server.protocol.parameters import Parameters, classes_of, flag, schedule_of, unsigned
 from server.protocol.raw_body import Target, only_input
 from server.protocol.slots import slot_of, tensor_from_slot
@@ -33,6 +35,7 @@ from server.tensors import (
     Tensor,
     bytes_tensor,
     describe_tensor,
+    raw_pieces,
     tensor_from_json,
     tensor_from_raw,
     to_json,
@@ -120,17 +123,18 @@ def infer_response(
         if name in parsed.slots:
             parsed.slots[name].write(name, to_raw(array))
         elif parsed.binary.get(name, parsed.binary_default):
-            chunks.append(to_raw(array))
-            entry["parameters"] = {"binary_data_size": len(chunks[-1])}
+            raw = raw_pieces(array)
+            chunks += raw
+            entry["parameters"] = {"binary_data_size": sum(map(len, raw))}
         else:
             entry["data"] = flat_json(to_json(name, array))
         described.append(entry)
-    response = json_response({**head, "outputs": described})
-    if not chunks:
-        return response
-    length = str(len(response.body))
-    body = b"".join([bytes(response.body), *chunks])
-    return Response(body, headers={HEADER_LENGTH: length}, media_type="application/octet-stream")
+    pieces = json_pieces({**head, "outputs": described})
+    headers = {"content-type": JSON}
+    if chunks:
+        length = str(sum(map(len, pieces)))
+        headers = {"content-type": "application/octet-stream", HEADER_LENGTH.lower(): length}
+    return response_of([*pieces, *chunks], HTTPStatus.OK, headers)
 
 
 def _split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:

@@ -28,7 +28,6 @@ from server.version import Version
 
 logger = logging.getLogger(__name__)
 
-_LARGE: Final = 256 * 1024  # bytes of outputs that are written in a thread
 _FINAL: Final = "triton_final_response"
 """Parameter of each answer in a stream: it is the last of its request, as all are here."""
 
@@ -37,8 +36,7 @@ _END_ON_ERROR: Final = "triton_grpc_error"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-ParsedT = TypeVar("ParsedT")
-WrittenT = TypeVar("WrittenT")
+MadeT = TypeVar("MadeT")
 
 
 class Infer:
@@ -76,7 +74,7 @@ class Infer:
             head: dict[str, Json] = {"id": parsed.request.id} if parsed.request.id else {}
             head |= {"model_name": model.name, "model_version": str(version.number)}
             write = partial(oip_json.infer_response, head, outputs, parsed)
-            response = await _written(write, outputs)
+            response = await self._written(write, outputs)
             return await encoded_response(response, request.headers.get("accept-encoding"))
 
     async def _parse(self, request: Request, body: bytes, version: Version) -> oip_json.ParsedBody:
@@ -96,13 +94,20 @@ class Infer:
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(model.decoder, parsed.request)
         write = partial(oip_messages.infer_response, model.name, version.number, parsed, outputs)
-        return await _written(write, outputs)
+        return await self._written(write, outputs)
 
-    async def _apart(self, size: int, parse: Callable[[], ParsedT]) -> ParsedT:
+    async def _apart(self, size: int, parse: Callable[[], MadeT]) -> MadeT:
         """What `parse` makes of a request of `size` bytes: in a thread if it may take long."""
         if size <= LARGE and self._v2.shared_memory.in_use:  # few bytes may name many there
             return await asyncio.to_thread(parse)
         return await self._v2.bodies.parse(size, parse)
+
+    async def _written(
+        self, write: Callable[[], MadeT], outputs: Mapping[str, NDArray[np.generic]]
+    ) -> MadeT:
+        """What `write` makes of the outputs: in a thread where they are many."""
+        size = sum(array.nbytes for array in outputs.values())
+        return await self._v2.bodies.write(size, write)
 
     async def stream_infer(
         self, requests: AsyncIterator[bytes], context: Context
@@ -138,11 +143,3 @@ class Infer:
             return code, oip.ModelStreamInferResponse(error_message=text, infer_response=failed)
         response.parameters[_FINAL].bool_param = True
         return None, oip.ModelStreamInferResponse(infer_response=response)
-
-
-async def _written(
-    write: Callable[[], WrittenT], outputs: Mapping[str, NDArray[np.generic]]
-) -> WrittenT:
-    """What `write` makes of the outputs: in a thread where they are many."""
-    large = sum(array.nbytes for array in outputs.values()) > _LARGE
-    return await asyncio.to_thread(write) if large else write()

@@ -1,18 +1,37 @@
 import asyncio
 import json
+import zlib
 
 import numpy as np
 import pytest
+from starlette.responses import Response
+from starlette.types import Message
 
-from server.protocol.http import json_response, list_json
+from server.protocol.http import encoded_response, json_response, list_json, pieces_of
+from server.protocol.long_json import flat_json
 from tests.event_loop import counted_turns
 
 
 async def written(items: object) -> tuple[bytes, int]:
     """The JSON of a list in an object, and how often the event loop came round meanwhile."""
     async with counted_turns() as turns:
-        body = bytes(json_response({"a": await list_json(items)}).body)
+        body = b"".join(pieces_of(json_response({"a": await list_json(items)})))
         return body, turns()
+
+
+async def sent(response: Response) -> tuple[list[Message], int]:
+    """What a response sends to a client that reads at once, and the turns of the loop meanwhile."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("a response reads nothing")
+
+    async with counted_turns() as turns:
+        await response({"type": "http"}, receive, send)
+        return messages, turns()
 
 
 @pytest.mark.parametrize(("count", "free"), [(0, False), (1, False), (16, False), (17, True)])
@@ -26,3 +45,25 @@ def test_a_list_of_many_answers_is_written_beside_the_event_loop(count: int, fre
 
 def test_what_is_no_list_is_written_as_it_is() -> None:
     assert asyncio.run(written({"b": 1}))[0] == b'{"a":{"b":1}}'
+
+
+@pytest.mark.parametrize("accept_encoding", [None, "deflate"])
+def test_a_long_answer_is_sent_in_pieces_that_leave_the_event_loop_free(
+    accept_encoding: str | None,
+) -> None:
+    numbers = np.random.default_rng(0).normal(size=300_000)
+    response = json_response({"a": flat_json(numbers)})
+    response = asyncio.run(encoded_response(response, accept_encoding))
+    (head, *pieces), turns = asyncio.run(sent(response))
+    bodies = [piece["body"] for piece in pieces]
+    body = b"".join(bodies)
+    assert (b"content-length", str(len(body)).encode()) in head["headers"]
+    assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+    assert max(map(len, bodies)) < 1 << 20
+    assert turns >= len(pieces) - 1 > len(body) >> 20
+    assert json.loads(zlib.decompress(body) if accept_encoding else body) == {"a": numbers.tolist()}
+
+
+def test_a_short_answer_is_sent_at_once() -> None:
+    (_, piece), _ = asyncio.run(sent(json_response({"a": [1]})))
+    assert piece["body"] == b'{"a":[1]}'
