@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from contract.options import build
 from tests.trainer.coco_folders import write_coco_folder
@@ -27,7 +28,8 @@ def batch(tmp_path: Path) -> Batch:
 def losses_of(model: str, batch: Batch) -> Losses:
     torch.manual_seed(0)
     wanted = build(DetectionHyperparameters, {"model": model, "input_size": 64})
-    detector = TASK.build_model(wanted, ("one", "two")).eval()
+    detector = TASK.build_model(wanted, ("one", "two"))
+    nn.Module.eval(detector)
     with torch.no_grad():
         return TASK.evaluate_batch(detector, batch)[0]
 

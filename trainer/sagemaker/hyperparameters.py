@@ -1,0 +1,100 @@
+"""SageMaker's hyperparameters as text -> checked ones, which know the recipe that they ask for.
+
+Each algorithm has a subclass in a file of its own, with SageMaker's names, defaults and ranges.
+What is common is how text becomes values, and what the container asks of each of them.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from contract.errors import OptionsError
+from contract.options import Options, build
+from trainer.hyperparameters import Hyperparameters
+from trainer.sagemaker.values import unquoted
+from trainer.tasks import TaskName
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a recipe depends on of the machine.
+
+    Attributes:
+        processes: Processes of this host, among which SageMaker splits a mini-batch.
+        has_gpu: Whether they compute on GPUs.
+    """
+
+    processes: int = 1
+    has_gpu: bool = False
+
+    def share(self, batch_size: int) -> int:
+        """Pictures of a mini-batch for each process, rounded up."""
+        return -(-batch_size // self.processes)
+
+
+ALONE = Host()
+"""One process on a CPU."""
+
+
+class SageMakerHyperparameters(Options):
+    """What a training job asks of an algorithm."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str]) -> Self:
+        """Check the values of hyperparameters.json.
+
+        Raises:
+            OptionsError: One line for each unknown name, each value out of its range, and each
+                combination that cannot be.
+        """
+        wanted = build(cls, {name: unquoted(value) for name, value in values.items()})
+        if faults := wanted.faults():
+            raise OptionsError(faults)
+        return wanted
+
+    @abstractmethod
+    def faults(self) -> list[str]:
+        """What cannot be wanted together, one line each."""
+
+    @abstractmethod
+    def recipe(self, host: Host = ALONE) -> Hyperparameters:
+        """The same training in the trainer's own hyperparameters."""
+
+    @abstractmethod
+    def notes(self, host: Host = ALONE) -> list[str]:
+        """What was given and is ignored or done otherwise, one line each, for the log."""
+
+    @abstractmethod
+    def architecture(self) -> dict[str, str]:
+        """What a model that is trained further must have been trained with."""
+
+    @abstractmethod
+    def log_lines(self) -> "TrainerCallback":
+        """A callback that prints the metrics as this algorithm of SageMaker does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One of SageMaker's algorithms: the task that it is, and its hyperparameters."""
+
+    task: TaskName
+    hyperparameters: type[SageMakerHyperparameters]
+
+    def parse(self, values: Mapping[str, str]) -> SageMakerHyperparameters:
+        """As `SageMakerHyperparameters.parse`."""
+        return self.hyperparameters.parse(values)
+
+
+def split_note(name: str, batch_size: int, share: int, host: Host) -> list[str]:
+    """A line where a batch cannot be split over the processes as it is."""
+    total = share * host.processes
+    if total == batch_size:
+        return []
+    return [
+        f"{name}: {batch_size} pictures are split over {host.processes} processes as {share} each, "
+        f"so that a step sees {total}"
+    ]

@@ -1,0 +1,253 @@
+"""SageMaker's Image Classification - MXNet: its hyperparameters -> a ResNet's recipe.
+
+Names, defaults and ranges are those of its guide. The recipe is its own: a constant rate, or one
+that falls at epochs, no warm-up and no clipping; of the ResNets the model of the best epoch.
+"""
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import Field
+
+from contract.options import build
+from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
+from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
+from trainer.sagemaker.hyperparameters import (
+    ALONE,
+    Host,
+    SageMakerHyperparameters,
+    split_note,
+)
+from trainer.sagemaker.resnet_shapes import (
+    PRETRAINED_LAYERS,
+    SMALL_IMAGE_LAYERS,
+    Depth,
+    ImageShape,
+)
+from trainer.sagemaker.values import Epochs, Truth
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+
+_PRETRAINED_SHAPE: Final = "3,224,224"
+_LISTS: Final = ("train_lst", "validation_lst")
+_NORM_BATCH: Final = 2  # pictures of which a batch norm of 1x1 features needs at least so many
+
+
+class ImageClassification(SageMakerHyperparameters):
+    """Hyperparameters of Image Classification - MXNet."""
+
+    num_classes: int = Field(gt=0, description="Number of output classes")
+    num_training_samples: int = Field(
+        gt=0,
+        description="Pictures of the train channel; another number than found there is warned of",
+    )
+    augmentation_type: Augmentation = Field(
+        default="none", description="As `augmentation`, which has SageMaker's names"
+    )
+    beta_1: float = Field(default=0.9, ge=0, le=1, description="adam's decay of the mean gradient")
+    beta_2: float = Field(
+        default=0.999, ge=0, le=1, description="adam's decay of the mean squared gradient"
+    )
+    checkpoint_frequency: int | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Epochs between two checkpoints, 1 if not given; the best epoch's is kept and "
+            "published in any case"
+        ),
+    )
+    early_stopping: Truth = Field(
+        default=False, description="End when the validation accuracy no longer improves"
+    )
+    early_stopping_min_epochs: int = Field(
+        default=10, gt=0, description="Epochs before which it does not end"
+    )
+    early_stopping_patience: int = Field(
+        default=5, gt=0, description="Epochs without an improvement after which it ends"
+    )
+    early_stopping_tolerance: float = Field(
+        default=0.0, ge=0, le=1, description="Relative improvement that is none"
+    )
+    epochs: int = Field(default=30, gt=0, description="`num_train_epochs`")
+    eps: float = Field(default=1e-8, ge=0, le=1, description="`epsilon` of adam and rmsprop")
+    gamma: float = Field(
+        default=0.9, ge=0, le=1, description="rmsprop's decay of the mean squared gradient, `rho`"
+    )
+    image_shape: ImageShape = Field(
+        default="3,224,224",
+        description=(
+            "Channels, height and width, `input_size`; a smaller training picture is an error, a "
+            "larger one is cropped. Of 1 channel, grey pictures are read as three equal ones"
+        ),
+    )
+    kv_store: Literal["dist_sync", "dist_async"] | None = Field(
+        default=None, description="Ignored: several hosts train synchronously"
+    )
+    learning_rate: float = Field(default=0.1, ge=0, le=1, description="Initial learning rate")
+    lr_scheduler_factor: float = Field(
+        default=0.1, ge=0, le=1, description="What the rate is multiplied by at lr_scheduler_step"
+    )
+    lr_scheduler_step: Epochs = Field(
+        default=(), description="Epochs after which it is, such as `10, 20`; constant if not given"
+    )
+    mini_batch_size: int = Field(
+        default=32, gt=0, description="Pictures a step on each host, split over its GPUs"
+    )
+    momentum: float = Field(default=0.9, ge=0, le=1, description="Momentum of sgd and nag")
+    multi_label: int = Field(
+        default=0, ge=0, le=1, description="1: any number of labels a picture, sigmoid scores"
+    )
+    num_layers: Depth = Field(
+        default=152,
+        description=(
+            "18, 34, 50, 101, 152 or 200: resnet-N; 20, 32, 44, 56 or 110, for small pictures: "
+            "resnet-cifar-N"
+        ),
+    )
+    optimizer: Literal["sgd", "adam", "rmsprop", "nag"] = Field(
+        default="sgd", description="`optimizer` of the same name"
+    )
+    precision_dtype: Literal["float32", "float16"] = Field(
+        default="float32",
+        description="float16: mixed precision on a GPU; on a CPU bf16 if it has it, else float32",
+    )
+    resize: int | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Shortest side in pixels that a training picture is resized to before the crop, no "
+            "smaller than image_shape's; required with train_lst"
+        ),
+    )
+    top_k: int | None = Field(
+        default=None, gt=1, description="Report the accuracy of the k best labels, too"
+    )
+    use_pretrained_model: int = Field(
+        default=0, ge=0, le=1, description="1: start from the hub's weights of ImageNet, 224x224"
+    )
+    use_weighted_loss: int = Field(
+        default=0, ge=0, le=1, description="1: weight the classes of multi_label by their counts"
+    )
+    weight_decay: float = Field(default=0.0001, ge=0, le=1, description="Decay of sgd and nag")
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """The input's height and width in pixels."""
+        _, height, width = map(int, self.image_shape.split(","))
+        return height, width
+
+    def faults(self) -> list[str]:
+        """Combinations that SageMaker fails with, too, and one that would divide by 0."""
+        faults = []
+        if self.resize is not None and self.resize < max(self.height_width):
+            faults.append(
+                f"resize: got {self.resize}, expected at least the height and width of "
+                f"image_shape {self.image_shape}"
+            )
+        if self.checkpoint_frequency is not None and self.checkpoint_frequency > self.epochs:
+            faults.append(
+                f"checkpoint_frequency: got {self.checkpoint_frequency}, expected no more than "
+                f"the {self.epochs} epochs"
+            )
+        return (
+            faults
+            + self._pretrained_faults()
+            + beta_faults(self.optimizer, self.beta_1, self.beta_2)
+        )
+
+    def recipe(self, host: Host = ALONE) -> ClassificationHyperparameters:
+        """A ResNet's training as MXNet does it."""
+        height, width = self.height_width
+        small = "cifar-" if self.num_layers in SMALL_IMAGE_LAYERS else ""
+        return build(
+            ClassificationHyperparameters,
+            {
+                "input_size": height if height == width else f"{height}x{width}",
+                "per_device_train_batch_size": self._share(host),
+                "per_device_eval_batch_size": host.share(self.mini_batch_size),
+                "num_train_epochs": self.epochs,
+                "model": f"resnet-{small}{self.num_layers}",
+                "pretrained": bool(self.use_pretrained_model),
+                "precision": self._precision(host),
+                "augmentation": self.augmentation_type,
+                "warmup_ratio": 0.0,
+                "max_grad_norm": 0.0,
+                **self._descent(),
+            },
+        )
+
+    def notes(self, host: Host = ALONE) -> list[str]:
+        """What is ignored or done otherwise."""
+        notes = split_note("mini_batch_size", self.mini_batch_size, self._share(host), host)
+        if self.kv_store is not None:
+            notes.append(f"kv_store: {self.kv_store} is ignored; several hosts train synchronously")
+        if self.precision_dtype == "float16" and not host.has_gpu:
+            notes.append(
+                "precision_dtype: no GPU for float16; bf16 if the CPU has it, else float32"
+            )
+        if self.use_weighted_loss and not self.multi_label:
+            notes.append("use_weighted_loss: 1 is ignored; it weights the classes of multi_label")
+        if self.top_k is not None and self.multi_label:
+            notes.append("top_k: is ignored; a picture of multi_label has no one best label")
+        if self.image_shape.startswith("1,"):
+            notes.append(f"image_shape: {self.image_shape} is read as three equal channels")
+        return notes
+
+    def architecture(self) -> dict[str, str]:
+        """The three that SageMaker's guide names."""
+        return {
+            "num_layers": str(self.num_layers),
+            "image_shape": self.image_shape,
+            "num_classes": str(self.num_classes),
+        }
+
+    def log_lines(self) -> "TrainerCallback":
+        """This algorithm's lines."""
+        from trainer.sagemaker.log_lines import LogLines  # noqa: PLC0415 - torch, when used
+
+        return LogLines("image-classification")
+
+    def _descent(self) -> dict[str, object]:
+        """The optimizer and the rate's course."""
+        decayed = self.optimizer in ("sgd", "nag")
+        return {
+            "learning_rate": self.learning_rate,
+            "optimizer": named_optimizer(self.optimizer, self.momentum),
+            "momentum": self.momentum if decayed else 0.0,
+            "weight_decay": self.weight_decay if decayed else 0.0,
+            **betas(self.optimizer, self.beta_1, self.beta_2),
+            "epsilon": self.eps,
+            "rho": self.gamma,
+            "lr_scheduler": "step" if self.lr_scheduler_step else "constant",
+            "lr_scheduler_factor": self.lr_scheduler_factor,
+            "lr_scheduler_step": self.lr_scheduler_step,
+        }
+
+    def _share(self, host: Host) -> int:
+        """Pictures a step on each process, enough for a batch norm."""
+        return max(_NORM_BATCH, host.share(self.mini_batch_size))
+
+    def _precision(self, host: Host) -> Precision:
+        """float32 is what it says; float16 needs a GPU."""
+        if self.precision_dtype == "float32":
+            return "fp32"
+        return "fp16" if host.has_gpu else "auto"
+
+    def _pretrained_faults(self) -> list[str]:
+        """What weights of ImageNet cannot start."""
+        if not self.use_pretrained_model:
+            return []
+        faults = []
+        if self.num_layers not in PRETRAINED_LAYERS:
+            known = ", ".join(map(str, PRETRAINED_LAYERS))
+            faults.append(
+                f"num_layers: got {self.num_layers} with use_pretrained_model, expected one of "
+                f"{known}, of which there are weights"
+            )
+        if self.image_shape != _PRETRAINED_SHAPE:
+            faults.append(
+                f"image_shape: got {self.image_shape} with use_pretrained_model, expected "
+                f"{_PRETRAINED_SHAPE}"
+            )
+        return faults
