@@ -86,6 +86,7 @@ proto: $(STAMP)
 # The tables of flags in the README, after a change of an option.
 readme: $(STAMP)
 	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.sagemaker_tables
 
 clean:
 	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) $(MXNET_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

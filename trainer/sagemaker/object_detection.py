@@ -18,7 +18,7 @@ from trainer.detector_sizes import SIZES
 from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
-from trainer.sagemaker.values import Truth
+from trainer.sagemaker.values import MaybeTruth, Truth
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -54,7 +54,7 @@ class ObjectDetection(SageMakerHyperparameters):
         multiple_of=32,
         description="Not SageMaker's: side of the model's input in pixels, if not the model_id's",
     )
-    use_pretrained_model: Truth | None = Field(
+    use_pretrained_model: MaybeTruth = Field(
         default=None,
         description=(
             "Not SageMaker's: start from the hub's weights of COCO; True where there are any"
@@ -106,16 +106,14 @@ class ObjectDetection(SageMakerHyperparameters):
         default="Auto",
         description="Auto: the head starts anew on other weights than the `model` channel's",
     )
-    train_only_on_top_layer: Truth | None = Field(
+    train_only_on_top_layer: MaybeTruth = Field(
         default=None,
         description=(
             "Train the head alone; if not given, False, or True with a model_id of more than 768 "
             "pixels"
         ),
     )
-    train_only_top_layer: Truth | None = Field(
-        default=None, description="The same by its other name"
-    )
+    train_only_top_layer: MaybeTruth = Field(default=None, description="The same by its other name")
     eps: float | None = Field(
         default=None, ge=0, le=1, description="epsilon's name in the guide to tuning"
     )

@@ -46,4 +46,5 @@ def read_epochs(value: object) -> tuple[int, ...]:
 
 
 Truth = Annotated[bool, BeforeValidator(read_truth)]
+MaybeTruth = Annotated[bool | None, BeforeValidator(read_truth)]
 Epochs = Annotated[tuple[int, ...], BeforeValidator(read_epochs)]
