@@ -9,8 +9,10 @@ STORAGE_VENV := .venv-storage
 STORAGE_STAMP := $(STORAGE_VENV)/.installed
 MXNET_VENV := .venv-mxnet
 MXNET_STAMP := $(MXNET_VENV)/.installed
+SAGEMAKER_VENV := .venv-sagemaker
+SAGEMAKER_STAMP := $(SAGEMAKER_VENV)/.installed
 
-.PHONY: install demo test images test-images triton storage mxnet check format proto readme clean
+.PHONY: install demo test images test-images triton storage mxnet sagemaker check format proto readme clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -26,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python demo.py
 
-test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP)
+test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP) $(SAGEMAKER_STAMP)
 	$(BIN)/python -m pytest
 
 # Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt.
@@ -61,6 +63,14 @@ $(MXNET_STAMP): tests/mxnet/requirements.txt
 	$(MXNET_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/mxnet/requirements.txt
 	@touch $@
 
+# boto3 and SageMaker's record, for the tests marked `sagemaker`.
+sagemaker: $(SAGEMAKER_STAMP)
+
+$(SAGEMAKER_STAMP): tests/sagemaker/requirements.txt
+	$(PYTHON) -m venv $(SAGEMAKER_VENV)
+	$(SAGEMAKER_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/sagemaker/requirements.txt
+	@touch $@
+
 # kubectl, with which the tests render k8s/, for machines that have none; see the script.
 .PHONY: kubectl
 kubectl: .tools/kubectl
@@ -89,5 +99,5 @@ readme: $(STAMP)
 	$(BIN)/python -m tests.sagemaker_tables
 
 clean:
-	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) $(MXNET_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) $(MXNET_VENV) $(SAGEMAKER_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,9 +30,11 @@ from server.log_settings import LogSettings
 from server.metrics import Metrics
 from server.otlp import Exporter
 from server.protocol.body import Bodies
+from server.protocol.endpoints import Endpoints
 from server.protocol.error_answers import ERROR_HANDLERS, InternalErrors
 from server.protocol.grpc_server import GrpcServer
 from server.protocol.guarded_http import guarded
+from server.protocol.invocations import Invocations
 from server.protocol.metrics import MetricsPage, MetricsServer
 from server.protocol.openapi import openapi_routes
 from server.protocol.surfaces import v2_surfaces
@@ -99,6 +101,7 @@ class Server(kserve.ModelServer):
             ),
         )
         self._bodies = Bodies(options.http_max_input_size, options.max_json_depth)
+        self._invocations = Invocations(self._repository, self._bodies, options)
         v2 = V2(
             self._repository,
             SharedMemory(allowed=options.allow_shared_memory),
@@ -208,6 +211,8 @@ class Server(kserve.ModelServer):
             routes=[
                 *(route for surface in self._surfaces for route in surface.routes()),
                 *V1(self._repository, self._bodies).routes(),
+                *self._invocations.routes(),
+                *Endpoints(self._repository, self._invocations).routes(),
                 *(self._metrics.routes() if self._metrics and not self._metrics_server else ()),
                 *openapi_routes(),
                 *(Route(path, kserve_app) for path in _KSERVE_PATHS),

@@ -15,7 +15,8 @@ from contract.options import add_flags, build, given_environment, given_flags, u
 from server.errors import LoadError
 from server.log_settings import LogSettings
 from server.otlp import Exporter, asked_exporter
-from server.settings import ENVIRONMENT_PREFIX, ServerOptions
+from server.sagemaker import COMMAND, given_by_sagemaker
+from server.settings import ENVIRONMENT_PREFIX, LARGEST_BODY, ServerOptions
 
 _SWITCH_INTERVAL_S: Final = 1e-3
 """How long a thread keeps the interpreter that another asks for. The event loop asks some times for
@@ -46,9 +47,13 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
     """
     parser = argparse.ArgumentParser(
         prog="aperture-serve",
-        description="Serve a model repository over KServe V1, V2 REST and V2 gRPC.",
+        usage="aperture-serve [serve] [flags]",
+        description="Serve a model repository over KServe V1, V2 REST and V2 gRPC. As `serve`, do "
+        "so as SageMaker's containers do, from /opt/ml/model.",
         allow_abbrev=False,
     )
+    in_sagemaker = list(argv[:1]) == [COMMAND]
+    argv = argv[1:] if in_sagemaker else argv
     add_flags(parser, ServerOptions, "options")
     namespace, rest = parser.parse_known_args([underscored(arg) for arg in argv])
     if rest:
@@ -60,6 +65,7 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
         ServerOptions,
         given_flags(namespace, ServerOptions),
         given_environment(environ, ENVIRONMENT_PREFIX, ServerOptions),
+        given_by_sagemaker(environ, LARGEST_BODY) if in_sagemaker else {},
     )
 
 

@@ -8,6 +8,9 @@
     │   ├── TooMany               413: too many rows, strings, outputs asked for
     │   ├── AnswerTooLarge        413: the answer would be
     │   ├── NotAcceptable         406: the Accept header names no form that the answer has
+    │   ├── UnknownMediaType      415: the Content-Type is none that is read
+    │   ├── NoModelChosen         there are several models, and the request names none
+    │   ├── BadParameter          a parameter of AWS' API that cannot be used
     │   ├── NoVisionTask          the model answers tensors alone
     │   ├── AlreadyExists         400, ALREADY_EXISTS: the name is taken
     │   └── LoadFailed            a model that was asked to be loaded cannot be
@@ -22,6 +25,7 @@
     ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
     ├── QueueFull                 503, UNAVAILABLE: more waiting requests than allowed
     ├── QueueTimeout              503, UNAVAILABLE: its time in the queue was over
+    ├── TimeOver                  503, UNAVAILABLE: its time to be answered was over
     └── LoadError                 a model folder that cannot be served; never sent to a client
                                   but shown in the repository index
 
@@ -128,8 +132,37 @@ class NotAcceptable(RequestError):
         super().__init__(f"Accept is {accept!r}; the answer can be {' or '.join(offered)}")
 
 
+class UnknownMediaType(RequestError):
+    """The Content-Type is none that is read."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+    def __init__(self, content_type: str, known: Sequence[str]) -> None:
+        super().__init__(f"Content-Type is {content_type!r}; expected {' or '.join(known)}")
+
+
+class NoModelChosen(RequestError):
+    """There are several models, and the request names none.
+
+    Args:
+        known: Their names.
+        how: What names one.
+    """
+
+    def __init__(self, known: Sequence[str], how: str) -> None:
+        names = ", ".join(known) or "none"
+        super().__init__(f"this server has {len(known)} models; choose one by {how}: {names}")
+
+
+class BadParameter(RequestError):
+    """A parameter of AWS' API that cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+
+
 class NoVisionTask(RequestError):
-    """The model answers tensors alone; V1 and `/inference` answer pictures."""
+    """The model answers tensors alone; V1 and its like answer pictures."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -274,6 +307,19 @@ class QueueTimeout(ServerError):
 
     def __init__(self) -> None:
         super().__init__("Request timeout expired")
+
+
+class TimeOver(ServerError):
+    """A request whose time to be answered was over."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    grpc_code = grpc.StatusCode.UNAVAILABLE
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(
+            f"the request was not answered within {limit_s:g} s, the limit of this server "
+            "(--invocations_timeout)"
+        )
 
 
 class LoadError(ServerError):

@@ -10,8 +10,10 @@ from contract.demands import parse_resource
 from contract.locations import Location, parse_folder, parse_location
 from contract.options import Options
 from contract.pictures import DEFAULT_MAX_PIXELS
+from server.rendering import BoxOrder
 
 ENVIRONMENT_PREFIX: Final = "APERTURE_"
+LARGEST_BODY: Final = 64 * 1024 * 1024
 
 _CACHE: Final = "local,size="
 _DIGITS: Final = 18
@@ -107,7 +109,7 @@ class ServerOptions(Options):
         DEFAULT_MAX_PIXELS, ge=1, description="largest picture, in pixels, that is decoded"
     )
     http_max_input_size: int = Field(
-        64 * 1024 * 1024,
+        LARGEST_BODY,
         ge=1,
         description="largest body of a REST request and message of gRPC, in bytes",
     )
@@ -135,6 +137,31 @@ class ServerOptions(Options):
         None,
         description="local,size=BYTES: memory for the answers of models whose config.pbtxt asks for "
         "the response cache; by default there is none",
+    )
+    invocations_accept: str | None = Field(
+        None,
+        description="media type of the answers of /invocations where Accept leaves it open; by "
+        "default the task's own",
+    )
+    invocations_timeout: float | None = Field(
+        None, gt=0, description="seconds within which /invocations answers, or refuses with 503"
+    )
+    batch_transform: bool = Field(
+        default=False,
+        description='/invocations answers scores as {"prediction": [...]} in JSON, too',
+    )
+    box_order: BoxOrder = Field(
+        "xyxy",
+        description="corners in normalized_boxes: xmin, ymin, xmax, ymax; or xmin, xmax, ymin, ymax",
+    )
+    max_payload_in_mb: int = Field(
+        6, ge=0, le=100, description="largest record of batch transform; 0: no limit of its own"
+    )
+    max_concurrent_transforms: int = Field(
+        0, ge=0, description="records of batch transform at once; 0: as many as 100 MB hold"
+    )
+    batch_strategy: Literal["SINGLE_RECORD", "MULTI_RECORD"] = Field(
+        "SINGLE_RECORD", description="records in a request of batch transform"
     )
     server_name: str = Field("aperture", description="name in the server's V2 metadata")
     allow_shared_memory: bool = Field(

@@ -6,16 +6,15 @@ request is counted in the version's statistics, whichever protocol it came by.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.model_config import ModelConfig
-from contract.options import Options
 from contract.pictures import Picture
 from contract.scheduling import read_scheduling
 from server.asked_outputs import asked_outputs, gather
@@ -29,6 +28,7 @@ from server.inference import Inference, Turn, part_rows
 from server.input_check import check_inputs
 from server.instances import PredictRequest
 from server.record import StageTrace, recorded
+from server.rendering import AnswerT, Rendering
 from server.response_cache import wanted
 from server.statistics import Statistics
 from server.tasks import TASKS
@@ -39,8 +39,6 @@ MAX_ANSWER_BYTES: Final = 512 * 2**20
 
 _LARGE_ANSWER_BYTES = 2**20
 _BYTES_OF_JSON = 4  # what V2's JSON takes for a byte of an output, about
-
-AnswerT = TypeVar("AnswerT")
 
 
 class Version:
@@ -141,13 +139,16 @@ class Version:
             QueueFull: Too many pictures wait already.
             QueueTimeout: They waited for too long.
         """
-        return await self._each(decoder, request, self.vision_task.answer)
+        task = self.vision_task
+        return await self.make(decoder, request, Rendering(task.answer, task.answer_bytes))
 
     async def render(
         self, decoder: Decoder, request: PredictRequest, media_type: str
     ) -> list[bytes]:
         """The same, rendered as one of the task's media types."""
-        return await self._each(decoder, request, partial(self.vision_task.render, media_type))
+        task = self.vision_task
+        rendered = partial(task.render, media_type)
+        return await self.make(decoder, request, Rendering(rendered, task.answer_bytes))
 
     async def infer(
         self, decoder: Decoder, request: InferRequest
@@ -182,31 +183,35 @@ class Version:
             record.responded(taken)
             return outputs
 
-    async def _each(
-        self,
-        decoder: Decoder,
-        request: PredictRequest,
-        make: Callable[[Row, Picture, Options], AnswerT],
+    async def make(
+        self, decoder: Decoder, request: PredictRequest, rendering: Rendering[AnswerT]
     ) -> list[AnswerT]:
-        """What `make` makes for each picture; where that is much, beside the event loop."""
-        task, options = self.vision_task, request.options
+        """The answer for each picture in a form of the task's; much is made beside the event loop.
+
+        Raises:
+            AnswerTooLarge, BadPicture, QueueFull, QueueTimeout: As `answer`.
+        """
+        options = request.options
         self._check_instances(len(request.sources))
 
         def make_part(parts: Sequence[Row], pictures: Sequence[Picture]) -> list[AnswerT]:
             rows = (row for part in parts for row in rows_of(part))
             return [
-                make(row, picture, options) for row, picture in zip(rows, pictures, strict=True)
+                rendering.make(row, picture, options)
+                for row, picture in zip(rows, pictures, strict=True)
             ]
 
         made: list[AnswerT] = []
-        size = len(request.sources) * task.answer_bytes(1, 1, options)
+        size = len(request.sources) * rendering.answer_bytes(1, 1, options)
         with recorded(self.statistics, self._begin_trace()) as record:
             check_answer_size(size)
             size = 0
             async for parts, pictures in self._inference.of_pictures(
                 decoder, request.sources, Turn(), record
             ):
-                added = sum(task.answer_bytes(one.height, one.width, options) for one in pictures)
+                added = sum(
+                    rendering.answer_bytes(one.height, one.width, options) for one in pictures
+                )
                 size += added
                 check_answer_size(size)
                 job = partial(make_part, parts, pictures)

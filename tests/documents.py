@@ -37,12 +37,14 @@ class Example:
     code: str
     output: str
 
-    def run(self, folder: Path, replaced: Mapping[str, str]) -> str:
+    def run(
+        self, folder: Path, replaced: Mapping[str, str], python: str | Path = sys.executable
+    ) -> str:
         """What it prints in that folder, with parts of its code replaced."""
         code = self.code
         for old, new in replaced.items():
             code = code.replace(old, new)
-        program = ["bash", "-euc"] if self.language == "sh" else [sys.executable, "-c"]
+        program = ["bash", "-euc"] if self.language == "sh" else [str(python), "-c"]
         command = [*program, code]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=False, cwd=folder

@@ -1,4 +1,4 @@
-"""A tiny segmenter of known arithmetic, made with onnx.helper: no training, no download."""
+"""Tiny segmenters of known arithmetic, made with onnx.helper: no training, no download."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import TensorSpec, make_model_config
 from contract.repository import publish
-from tests.tiny_models import SIZE
+from tests.tiny_models import LABELS, SIZE
 
 WHITE = 255
 
@@ -32,6 +32,29 @@ def publish_red_segmenter(repository: Path, name: str, labels: int) -> None:
         path.write_bytes(model.SerializeToString())
 
     publish(repository, config, tuple(f"label {index}" for index in range(labels)), write)
+
+
+def publish_colour_segmenter(repository: Path, name: str) -> None:
+    """Publish a model whose logits are the mean colours of 4 x 4 pixels, / 16."""
+    model = helper.make_model(
+        _colour_graph(), opset_imports=[helper.make_opsetid("", 18)], ir_version=10
+    )
+    onnx.checker.check_model(model)
+    config = make_model_config(
+        name,
+        8,
+        (TensorSpec("image", "UINT8", (SIZE, SIZE, 3)),),
+        (
+            TensorSpec("label_map", "UINT8", (SIZE, SIZE), "labels.txt"),
+            TensorSpec("logits", "FP32", (len(LABELS), SIZE // 4, SIZE // 4)),
+        ),
+        {"task": "semantic-segmentation", "resize": "squash"},
+    )
+
+    def write(path: Path) -> None:
+        path.write_bytes(model.SerializeToString())
+
+    publish(repository, config, LABELS, write)
 
 
 def red_ids(pixels: NDArray[np.uint8], labels: int) -> NDArray[np.int64]:
@@ -59,5 +82,35 @@ def _red_graph(kind: int, labels: int) -> onnx.GraphProto:
         "red",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
         [helper.make_tensor_value_info("label_map", kind, ["batch", SIZE, SIZE])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+
+
+def _colour_graph() -> onnx.GraphProto:
+    """image[N, 8, 8, 3] -> logits[N, 3, 2, 2], and label_map[N, 8, 8], the largest, enlarged."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["means"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Div", ["means", "scale"], ["logits"]),
+        helper.make_node("Resize", ["logits", "", "scales"], ["enlarged"], mode="linear"),
+        helper.make_node("ArgMax", ["enlarged"], ["ids"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["ids"], ["label_map"], to=TensorProto.UINT8),
+    ]
+    constants: dict[str, NDArray[np.generic]] = {
+        "scale": np.array(16, np.float32),
+        "scales": np.array([1, 1, 4, 4], np.float32),
+    }
+    classes, small = len(LABELS), SIZE // 4
+    return helper.make_graph(
+        nodes,
+        "colour",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIZE, SIZE, 3])],
+        [
+            helper.make_tensor_value_info("label_map", TensorProto.UINT8, ["batch", SIZE, SIZE]),
+            helper.make_tensor_value_info(
+                "logits", TensorProto.FLOAT, ["batch", classes, small, small]
+            ),
+        ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

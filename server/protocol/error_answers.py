@@ -34,11 +34,16 @@ def id_for_log(request_id: object) -> str:
     return repr(str(request_id)[:_LONGEST_ID])[1:-1] if request_id else "-"
 
 
+def note_refusal(request: Request, err: ServerError) -> None:
+    """Write one line to the log."""
+    level = logging.INFO if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+    logger.log(level, "refused %s status=%d error=%s", _described(request), err.status, err)
+
+
 async def on_server_error(request: Request, err: Exception) -> Response:
     """Answer an error of ours with its status and one line in the log."""
     assert isinstance(err, ServerError)  # noqa: S101  # registered for this type alone
-    level = logging.INFO if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
-    logger.log(level, "refused %s status=%d error=%s", _described(request), err.status, err)
+    note_refusal(request, err)
     response = json_response({"error": str(err)}, err.status)
     if err.retry_after_s is not None:
         response.headers["Retry-After"] = str(err.retry_after_s)
@@ -61,6 +66,10 @@ async def on_disconnect(request: Request, _err: Exception) -> Response:
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
+def _internal_error() -> Response:
+    return json_response({"error": INTERNAL_ERROR}, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 class InternalErrors:
     """ASGI middleware: answers an error of this program; its traceback goes to the log, once.
 
@@ -69,10 +78,12 @@ class InternalErrors:
 
     Args:
         app: What it stands before.
+        answer: What the client is told.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answer: Callable[[], Response] = _internal_error) -> None:
         self._app = app
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -89,8 +100,7 @@ class InternalErrors:
             logger.exception("internal error %s", _described(Request(scope)))
             if started:  # too late for an answer; uvicorn closes the connection
                 return
-            response = json_response({"error": INTERNAL_ERROR}, HTTPStatus.INTERNAL_SERVER_ERROR)
-            await response(scope, receive, send)
+            await self._answer()(scope, receive, send)
 
 
 def _described(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What the answers of the REST protocols share: JSON, media types, compression; and routes."""
+"""What the answers of the REST protocols share: JSON and compression; and routes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -10,11 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from server.errors import NotAcceptable, RequestError
+from server.media_types import JSON
 from server.protocol.compression import choose_encoding, compress
 from server.protocol.long_json import json_pieces, written_items
-
-JSON: Final = "application/json"
 
 _FEW: Final = 16
 _SENT: Final = 1 << 18  # bytes that are sent at once
@@ -104,34 +102,6 @@ async def encoded_response(response: Response, accept_encoding: str | None) -> R
     headers = {**response.headers, "content-encoding": encoding}
     del headers["content-length"]  # of what was packed
     return response_of(packed, response.status_code, headers)
-
-
-def choose_media_type(accept: str | None, offered: Sequence[str]) -> str:
-    """The media type of `offered` that an Accept header prefers; the first for none or */*.
-
-    Source: RFC 9110, section 12.5.1.
-
-    Raises:
-        NotAcceptable: It accepts none of them.
-    """
-    for wanted in _by_preference(accept or "*/*"):
-        for media_type in offered:
-            if wanted in (media_type, "*/*", media_type.partition("/")[0] + "/*"):
-                return media_type
-    raise NotAcceptable(accept or "", offered)
-
-
-def _by_preference(accept: str) -> list[str]:
-    """The media ranges of an Accept header, without those of quality 0, best first."""
-    ranges: list[tuple[float, str]] = []
-    for entry in accept.split(","):
-        media_range, *parameters = (part.strip().lower() for part in entry.split(";"))
-        quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-        try:
-            ranges.append((float(quality), media_range))
-        except ValueError as err:
-            raise RequestError(f"Accept is {accept!r}; quality {quality!r} is no number") from err
-    return [one for quality, one in sorted(ranges, key=lambda pair: -pair[0]) if quality > 0]
 
 
 def model_routes(

@@ -22,7 +22,8 @@ from server.decoder import Base64Text, Source
 from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
-from server.protocol.http import JSON, response_of
+from server.media_types import JSON
+from server.protocol.http import response_of
 from server.protocol.long_json import flat_json, json_pieces
 from server.protocol.parameters import Parameters, classes_of, flag, schedule_of, unsigned
 from server.protocol.raw_body import Target, only_input

@@ -5,7 +5,7 @@ may reach nothing. Any OpenAPI viewer opens the document.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from contract.model_config import Json
-from server.protocol.http import JSON, json_response
+from server.media_types import JSON, JSON_LINES, PNG, RECORDS
+from server.protocol.http import json_response
 from server.protocol.openapi_schemas import SCHEMAS, STRING, Schema, listed, reference
 
 _BINARY: Final = "application/octet-stream"
@@ -37,6 +38,8 @@ class Operation:
         refusals: Statuses of its errors.
         more: Other media types of the answer, with their schemas.
         optional: Whether it may be asked with no body.
+        files: Other media types of the body, each a picture file.
+        error: Schema of its errors.
     """
 
     summary: str
@@ -45,6 +48,8 @@ class Operation:
     refusals: tuple[int, ...] = ()
     more: Mapping[str, Schema] | None = None
     optional: bool = False
+    files: tuple[str, ...] = ()
+    error: str = "Error"
 
 
 _FIND: Final = (400, 404, 503)
@@ -55,13 +60,35 @@ _PREDICT: Final = Operation(
     reference("Predictions"),
     reference("PredictRequest"),
     (*_BODY, 404, 406, 503),
-    {"image/png": _MEDIA},
+    {PNG: _MEDIA},
 )
 _INFERENCE: Final = Operation(
     "Answer pictures as AI EasyMaker does; with several models, ?model= chooses one",
     {"anyOf": [reference("Predictions"), listed({})]},
     reference("PredictRequest"),
     (*_BODY, 404, 503),
+)
+_FILES: Final = ("application/x-image", "image/png", "image/jpeg", _BINARY)
+_ANSWERS: Final[Mapping[str, Schema]] = {
+    JSON_LINES: _MEDIA,
+    PNG: _MEDIA,
+    **dict.fromkeys(RECORDS, _MEDIA),
+}
+_INVOKE: Final = Operation(
+    "Answer pictures as SageMaker's built-in algorithms do; Accept chooses the form",
+    {},
+    reference("PredictRequest"),
+    (*_BODY, 404, 406, 415, 503),
+    _ANSWERS,
+    files=_FILES,
+)
+_NEVER: Final = Operation(
+    "Refused: this server answers at once and whole",
+    None,
+    reference("PredictRequest"),
+    (400,),
+    files=_FILES,
+    error="AwsError",
 )
 _TRACE: Final = Operation("The settings of traces", reference("TraceSettings"), None, (400,))
 _SET_TRACE: Final = Operation(
@@ -96,7 +123,7 @@ def document() -> dict[str, Json]:
             "title": "Aperture",
             "version": version("aperture-vision"),
             "description": "KServe V1, the Open Inference Protocol (V2) with Triton's extensions, "
-            "and AI EasyMaker's /inference.",
+            "AI EasyMaker's /inference, and SageMaker's /invocations.",
         },
         "paths": {path: {**methods} for path, methods in paths.items()},
         "components": {"schemas": {**SCHEMAS}},
@@ -163,6 +190,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Whether a model is ready", reference("ModelReady"), None, (404, 503)
     ),
     ("POST", "/inference"): _INFERENCE,
+    ("GET", "/ping"): Operation("Whether every model can answer", None, None, (503,)),
+    ("POST", "/invocations"): _INVOKE,
+    ("GET", "/execution-parameters"): Operation(
+        "How SageMaker's batch transform sends records", reference("ExecutionParameters")
+    ),
+    ("POST", "/endpoints/{endpoint}/invocations"): replace(
+        _INVOKE, refusals=(400, 424, 429, 503), error="AwsError"
+    ),
+    ("POST", "/endpoints/{endpoint}/invocations-response-stream"): _NEVER,
+    ("POST", "/endpoints/{endpoint}/async-invocations"): _NEVER,
     ("GET", "/v2/health/live"): Operation("Whether the process answers", reference("Live")),
     ("GET", "/v2/health/ready"): Operation(
         "Whether every model can answer", reference("Ready"), None, (503,)
@@ -203,6 +240,7 @@ def _describe(path: str, operation: Operation) -> dict[str, Json]:
     }
     if operation.takes is not None:
         content: dict[str, Json] = {JSON: {"schema": operation.takes}}
+        content |= {kind: {"schema": _MEDIA} for kind in operation.files}
         described["requestBody"] = {"required": not operation.optional, "content": content}
     return described
 
@@ -218,7 +256,7 @@ def _responses(operation: Operation) -> dict[str, Json]:
     answer: dict[str, Json] = {"description": "OK"}
     if media:
         answer["content"] = media
-    error: Json = {JSON: {"schema": reference("Error")}}
+    error: Json = {JSON: {"schema": reference(operation.error)}}
     return {
         "200": answer,
         **{

@@ -148,5 +148,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "PredictRequest": record(
         {"instances": listed(record({"data": STRING}), minItems=1)}, parameters={"type": "object"}
     ),
+    "AwsError": record({"Message": STRING}, OriginalStatusCode=COUNT, OriginalMessage=STRING),
+    "ExecutionParameters": record(
+        {"MaxConcurrentTransforms": COUNT, "BatchStrategy": STRING, "MaxPayloadInMB": COUNT}
+    ),
     "Predictions": record({"predictions": listed({})}),
 }

@@ -5,7 +5,6 @@ NHN Cloud's AI EasyMaker algorithm guide, "Create Endpoint and Request Inference
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,12 +13,13 @@ from starlette.routing import Route
 
 from server.errors import NotReady, RequestError
 from server.instances import parse_predict_request
+from server.media_types import JSON
 from server.model import ServedModel
+from server.protocol.accept import choose_media_type
 from server.protocol.body import Bodies
-from server.protocol.http import JSON, choose_media_type, json_response, list_json
+from server.protocol.choice import choose_model, named_model
+from server.protocol.http import json_response, list_json
 from server.repository import Repository
-
-MODEL_HEADER: Final = "Aperture-Model"
 
 
 class V1:
@@ -59,8 +59,7 @@ class V1:
 
     async def inference(self, request: Request) -> Response:
         """Answer EasyMaker's request with the body of its guide."""
-        chosen = request.query_params.get("model") or request.headers.get(MODEL_HEADER)
-        model = self._choose(chosen)
+        model = choose_model(self._repository, named_model(request))
         async with self._bodies.received(request) as body:
             payload = await self._bodies.json(body)
             with model.use() as version:
@@ -93,15 +92,3 @@ class V1:
                     f"{len(asked.sources)} instances; an answer as {media_type} is of one picture"
                 )
             return (await version.render(model.decoder, asked, media_type))[0]
-
-    def _choose(self, name: str | None) -> ServedModel:
-        if name is not None:
-            return self._repository.find(name)
-        models = self._repository.served()
-        if len(models) != 1:
-            known = ", ".join(model.name for model in models) or "none"
-            raise RequestError(
-                f"this server has {len(models)} models; choose one by ?model=NAME "
-                f"or the header {MODEL_HEADER}: {known}"
-            )
-        return models[0]

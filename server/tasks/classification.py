@@ -1,17 +1,23 @@
-"""Image classification: scores[K] -> every label with its score, best first."""
+"""Image classification: scores[K] -> every label with its score, best first; or the scores."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
+import orjson
 
 from contract.model_config import ModelConfig
 from contract.options import Options
 from contract.pictures import Picture
 from server.errors import LoadError
 from server.execution import Row
+from server.media_types import JSON, JSON_LINES
+from server.rendering import Body, Dialect, Rendering
 from server.tasks.task import Task
 
 _LABEL_BYTES = 300
+_SCORE_BYTES = 30
 
 
 class Classification(Task):
@@ -34,3 +40,20 @@ class Classification(Task):
         scores = outputs["scores"]
         order = np.argsort(-scores.astype(np.float32), kind="stable")
         return [{"score": float(scores[i]), "label": self.labels[i]} for i in order.tolist()]
+
+    def indexed(self, dialect: Dialect) -> Mapping[str, Rendering[Body]]:
+        """The scores in the classes' order: a list, {"prediction": list}, or a line of that."""
+        listed, named, line = "%b", '{"prediction":%b}', '{"prediction":%b}\n'
+        return {
+            JSON: self._rendering(named if dialect.named else listed),
+            JSON_LINES: self._rendering(line),
+        }
+
+    def _rendering(self, form: str) -> Rendering[Body]:
+        size = _SCORE_BYTES * len(self.labels)
+        return Rendering(partial(_scores, form.encode()), lambda *_: size)
+
+
+def _scores(form: bytes, outputs: Row, _picture: Picture, _options: Options) -> bytes:
+    scores = np.ascontiguousarray(outputs["scores"], np.float32)
+    return form % orjson.dumps(scores, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,8 +1,11 @@
-"""Object detection: boxes, scores, labels of each query -> the objects above the threshold."""
+"""Object detection: boxes, scores, labels of each query -> the objects above the threshold; or all."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from functools import partial
+from typing import ClassVar, Final
 
 import numpy as np
+import orjson
 from pydantic import Field
 
 from contract.model_config import ModelConfig
@@ -10,12 +13,18 @@ from contract.options import Options
 from contract.pictures import Fit, Picture
 from server.errors import LoadError
 from server.execution import Row
+from server.media_types import JSON
+from server.rendering import Body, BoxOrder, Dialect, Rendering
 from server.tasks.task import RequestOptions, Task
 
 DEFAULT_THRESHOLD = 0.5
 
 _MOST_OBJECTS = 300  # queries of the largest of the detectors
 _OBJECT_BYTES = 700
+_LABEL_BYTES = 300
+
+_COLUMNS: Final[Mapping[BoxOrder, list[int]]] = {"xyxy": [0, 1, 2, 3], "xxyy": [0, 2, 1, 3]}
+_YXYX: Final = [1, 0, 3, 2]
 
 
 class DetectionOptions(RequestOptions):
@@ -33,11 +42,23 @@ class DetectionOptions(RequestOptions):
     )
 
 
+class IndexedOptions(Options):
+    """What may be said of an answer with the classes' indices."""
+
+    verbose: bool = Field(
+        default=False, description="add the labels, and all boxes as TensorFlow's detectors do"
+    )
+    n_predictions: int | None = Field(
+        default=None, ge=1, description="how many boxes, the best ones; by default all"
+    )
+
+
 class Detection(Task):
     """Answers with `[{"balloon": {"xmin": 293, ...}}, ...]`, EasyMaker's format."""
 
     fit: ClassVar[Fit] = "pad"
     options: ClassVar[type[Options]] = DetectionOptions
+    indexed_options: ClassVar[type[Options]] = IndexedOptions
 
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
         super().__init__(config, labels)
@@ -81,6 +102,38 @@ class Detection(Task):
             }
             for label, box, score in zip(labels, corners, scores[kept].tolist(), strict=True)
         ]
+
+    def indexed(self, dialect: Dialect) -> Mapping[str, Rendering[Body]]:
+        """Each query's box in [0, 1] of the picture, class and score, best first."""
+        make = partial(self._boxes, _COLUMNS[dialect.box_order])
+        size = _OBJECT_BYTES * _MOST_OBJECTS + _LABEL_BYTES * len(self.labels)
+        return {JSON: Rendering(make, lambda *_: size)}
+
+    def _boxes(
+        self, columns: list[int], outputs: Row, _picture: Picture, options: Options
+    ) -> bytes:
+        assert isinstance(options, IndexedOptions)  # noqa: S101  # this class's own type
+        scores = outputs["scores"].astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        boxes = np.clip(outputs["boxes"][order].astype(np.float32), 0, 1)
+        classes, scores = outputs["labels"][order], scores[order]
+        most = options.n_predictions
+        answer: dict[str, object] = {
+            "normalized_boxes": boxes[:most].take(columns, axis=1),
+            "classes": classes[:most],
+            "scores": scores[:most],
+        }
+        if options.verbose:
+            answer |= {
+                "labels": self.labels,
+                "tensorflow_model_output": {  # of a batch of one
+                    "detection_boxes": [boxes.take(_YXYX, axis=1)],
+                    "detection_classes": [classes.astype(np.float32)],
+                    "detection_scores": [scores],
+                    "num_detections": [float(len(scores))],
+                },
+            }
+        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _threshold(config: ModelConfig) -> float:

@@ -1,8 +1,12 @@
-"""Semantic segmentation: label_map[H, W] -> rows of class ids, an indexed PNG, or run lengths."""
+"""Semantic segmentation: label_map[H, W] -> rows of class ids, an indexed PNG, or run lengths.
+
+And logits[K, h, w] -> the probabilities of each pixel, as a record.
+"""
 
 import base64
 import io
-from typing import ClassVar, Final, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -16,9 +20,11 @@ from contract.options import Options
 from contract.pictures import Picture
 from server.errors import LoadError, RequestError
 from server.execution import Row
+from server.media_types import PNG, RECORDS
+from server.probabilities import fill_probabilities
+from server.recordio import frame_bytes, new_frame
+from server.rendering import Body, Dialect, Rendering
 from server.tasks.task import RequestOptions, Task
-
-PNG: Final = "image/png"
 
 _PIXEL_BYTES = 5  # an id, and its digits and comma in JSON
 _ROW_BYTES = 1000  # a row is an object of its own, which takes time more than memory
@@ -48,6 +54,7 @@ class Segmentation(Task):
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
         super().__init__(config, labels)
         self._map_height, self._map_width = config.inputs[0].dims[:2]
+        self._logits = "logits" in {spec.name for spec in config.outputs}
         classes = {spec.name: spec.dims[0] for spec in config.outputs}.get("logits", len(labels))
         if len(labels) != classes:
             raise LoadError(f"model '{config.name}': {len(labels)} labels for {classes} classes")
@@ -58,7 +65,7 @@ class Segmentation(Task):
         """As much for each pixel of the label map, and more for each row."""
         if _own(options).size == "model":
             height, width = self._map_height, self._map_width
-        return height * (_ROW_BYTES + _PIXEL_BYTES * width)
+        return _own_size_bytes(height, width, options)
 
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
         """The label map as rows of ids; as {"png": base64}; or as a list of labels' runs."""
@@ -82,6 +89,33 @@ class Segmentation(Task):
                 "expected one of both, or png"
             )
         return encode_png(_sized(outputs["label_map"], picture, asked))
+
+    def indexed(self, _dialect: Dialect) -> Mapping[str, Rendering[Body]]:
+        """The label map at the picture's own size, as a PNG; of a model with logits, records."""
+        forms: dict[str, Rendering[Body]] = {PNG: Rendering(_own_size_png, _own_size_bytes)}
+        if self._logits:
+            record: Rendering[Body] = Rendering(_record, self._record_bytes)
+            forms |= dict.fromkeys(RECORDS, record)
+        return forms
+
+    def _record_bytes(self, height: int, width: int, _options: Options) -> int:
+        return frame_bytes((1, len(self.labels), height, width))
+
+
+def _own_size_png(outputs: Row, picture: Picture, _options: Options) -> bytes:
+    return encode_png(resize_label_map(outputs["label_map"], picture.height, picture.width))
+
+
+def _own_size_bytes(height: int, width: int, _options: Options) -> int:
+    return height * (_ROW_BYTES + _PIXEL_BYTES * width)
+
+
+def _record(outputs: Row, picture: Picture, _options: Options) -> memoryview:
+    """The probabilities [1, K, H, W] of the picture's pixels."""
+    logits = np.ascontiguousarray(outputs["logits"], np.float32)
+    frame, probabilities = new_frame((1, len(logits), picture.height, picture.width))
+    fill_probabilities(logits, probabilities[0])
+    return frame
 
 
 def encode_png(label_map: LabelMap) -> bytes:

@@ -1,6 +1,11 @@
-"""What a task tells the server. A task knows no protocol."""
+"""What a task tells the server. A task knows no protocol.
+
+It answers in two ways: with the labels, for people and the protocols that were made for them; and
+with the classes' indices, for programs that have the labels themselves.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import ConfigDict
@@ -10,6 +15,7 @@ from contract.options import Options
 from contract.pictures import Fit, Picture
 from server.errors import LoadError
 from server.execution import Row
+from server.rendering import Body, Dialect, Rendering
 
 
 class RequestOptions(Options):
@@ -41,6 +47,9 @@ class Task(ABC):
     media_types: ClassVar[tuple[str, ...]] = ()
     """Beside JSON, what an answer can be rendered as."""
 
+    indexed_options: ClassVar[type[Options]] = Options
+    """What may be said of an answer with the classes' indices."""
+
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
         if not labels:
             raise LoadError(
@@ -68,3 +77,10 @@ class Task(ABC):
     def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
         """The answer for one picture as one of `media_types`."""
         raise AssertionError(f"{media_type} is none of {self.media_types}")
+
+    @abstractmethod
+    def indexed(self, dialect: Dialect) -> Mapping[str, Rendering[Body]]:
+        """The answers with the classes' indices, by media type, the usual one first.
+
+        Their options are `indexed_options`.
+        """

@@ -44,12 +44,15 @@ def main() -> None:
         operation: Any = result.ok()  # type: ignore[union-attr]  # an Err raises
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             known = {"name": "spare" if "/repository" in operation.path else "colour"}
-            for path_parameters in ({}, known if "{name}" in operation.path else None):
-                if path_parameters is not None:
-                    ask(operation, mode, path_parameters, examples, counts)
+            known["endpoint"] = "colour"
+            named = {key: value for key, value in known.items() if f"{{{key}}}" in operation.path}
+            for path_parameters in [{}, named] if named else [{}]:
+                ask(operation, mode, path_parameters, examples, counts)
     for operation, path_parameters, query, body in good_requests(schema):
         case = operation.Case(
-            path_parameters=path_parameters, query=query, **({} if body is None else {"body": body})
+            path_parameters=path_parameters,
+            query=query,
+            **({} if body is None else {"body": body, "media_type": "application/json"}),
         )
         check(case, case.call(), counts)
     print(json.dumps({name: dict(counter) for name, counter in counts.items()}))
@@ -63,7 +66,10 @@ def good_requests(schema: Any) -> Iterator[tuple[Any, dict[str, str], dict[str, 
     model, version = {"name": "colour"}, {"name": "colour", "version": "1"}
     for path in ("/v1/models/{name}:predict", "/v1/models/{name}/predict"):
         yield schema[path]["POST"], model, {}, predict
-    yield schema["/inference"]["POST"], {}, {"model": "colour"}, predict
+    for path in ("/inference", "/invocations"):
+        yield schema[path]["POST"], {}, {"model": "colour"}, predict
+    endpoint = {"endpoint": "colour"}
+    yield schema["/endpoints/{endpoint}/invocations"]["POST"], endpoint, {}, predict
     for middle, parameters in (("", model), ("/versions/{version}", version)):
         path = f"/v2/models/{{name}}{middle}"
         yield schema[f"{path}/infer"]["POST"], parameters, {}, {"inputs": [tensor]}

@@ -12,7 +12,8 @@ from tests.tiny_models import publish_colour_model
 
 EXAMPLES = 5  # a request's, of each kind: about half a minute in all
 NO_REGIONS = ("/systemsharedmemory/register", "/systemsharedmemory/region/{region}")
-NEVER_200 = (*NO_REGIONS, "/cudasharedmemory", "/{repository}/models")
+NO_ENDPOINTS = ("/async-invocations", "/invocations-response-stream")
+NEVER_200 = (*NO_REGIONS, *NO_ENDPOINTS, "/cudasharedmemory", "/{repository}/models")
 
 
 @pytest.fixture(scope="module")

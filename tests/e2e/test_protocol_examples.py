@@ -1,6 +1,7 @@
 """Every example of docs/protocols.md prints what stands behind it."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from tests.documents import Example, code_without_output, examples_of, prints
 from tests.live_server import LiveServer, live_server
+from tests.sagemaker.runtime import PYTHON
 from tests.tiny_models import publish_colour_model
 from tests.triton.configurations import FORGIVEN
 from tests.triton.differences import DIFFERENCES
@@ -39,7 +41,10 @@ def test_example_prints_what_the_document_says(
     Image.new("RGB", (8, 8), (160, 0, 0)).save(tmp_path / "picture.png")
     ports = {"localhost:8080": server.http_port, "localhost:8081": server.grpc_port}
     replaced = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    got = example.run(tmp_path, replaced)
+    needs_boto3 = "import boto3" in example.code
+    if needs_boto3 and not PYTHON.exists():
+        pytest.skip("boto3 is not installed; `make sagemaker` does it")
+    got = example.run(tmp_path, replaced, PYTHON if needs_boto3 else sys.executable)
     assert prints(got, example.output), got
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from server.errors import NotAcceptable, RequestError
-from server.protocol.http import choose_media_type
+from server.protocol.accept import choose_media_type
 
 OFFERED = ("application/json", "image/png")
 

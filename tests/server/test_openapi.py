@@ -1,14 +1,20 @@
 from unittest.mock import Mock
 
+from contract.options import build
+from server.protocol.endpoints import Endpoints
+from server.protocol.invocations import Invocations
 from server.protocol.metrics import MetricsPage
 from server.protocol.openapi import OPERATIONS, document, openapi_routes
 from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
+from server.settings import ServerOptions
 
 
 def test_the_document_has_every_route_and_no_other() -> None:
     routes = [route for surface in v2_surfaces(Mock()) for route in surface.routes()]
     routes += [*V1(Mock(), Mock()).routes(), *MetricsPage(Mock()).routes(), *openapi_routes()]
+    invocations = Invocations(Mock(), Mock(), build(ServerOptions, {"model_dir": "."}))
+    routes += [*invocations.routes(), *Endpoints(Mock(), invocations).routes()]
     served = {(method, route.path) for route in routes for method in route.methods or ()}
     assert set(OPERATIONS) == {(method, path) for method, path in served if method != "HEAD"}
 

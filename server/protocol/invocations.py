@@ -1,0 +1,160 @@
+"""What SageMaker asks of a container that serves: /ping, /invocations, /execution-parameters.
+
+Sources: SageMaker's developer guide, "Custom inference code with hosting services" and "with batch
+transform"; for the bodies, the pages of its built-in vision algorithms.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from contract.errors import OptionsError
+from contract.options import Options, build
+from server.errors import RequestError, TimeOver
+from server.instances import PredictRequest
+from server.media_types import JSON, JSON_LINES
+from server.model import ServedModel
+from server.protocol.accept import Form, choose_form, takes_anything
+from server.protocol.body import Bodies
+from server.protocol.choice import choose_model, named_model
+from server.protocol.http import json_response
+from server.protocol.invocation_body import read_pictures
+from server.rendering import Body, Dialect
+from server.repository import Repository
+from server.settings import ServerOptions
+
+_MOST_MB: Final = 100
+"""What SageMaker lets all transforms under way send together."""
+
+
+class Invocations:
+    """The routes of a container over a repository.
+
+    Args:
+        repository: The models.
+        bodies: Reads the bodies of requests.
+        options: What the user asked for.
+    """
+
+    def __init__(self, repository: Repository, bodies: Bodies, options: ServerOptions) -> None:
+        self._repository = repository
+        self._bodies = bodies
+        self._accept = options.invocations_accept
+        self._timeout_s = options.invocations_timeout
+        self._dialect = Dialect(options.batch_transform, options.box_order)
+        self._execution = execution_parameters(options)
+
+    def routes(self) -> Sequence[Route]:
+        """The routes, most used first."""
+        return [
+            Route("/invocations", self.invocations, methods=["POST"]),
+            Route("/ping", self.ping, methods=["GET"]),
+            Route("/execution-parameters", self.execution_parameters, methods=["GET"]),
+        ]
+
+    async def invocations(self, request: Request) -> Response:
+        """Answer a picture in the form that Accept names."""
+        model = choose_model(self._repository, named_model(request))
+        return (await self.answer(request, model))[0]
+
+    async def ping(self, _request: Request) -> Response:
+        """200 and nothing if every model answers and there is one; else 503 and the reason."""
+        broken = [f"model '{model.name}': {model.reason}" for model in self._repository.broken()]
+        if self._repository.ready and self._repository.served():
+            return Response()
+        reason = "; ".join(broken) or "no model is loaded, or the server is stopping"
+        return json_response({"error": reason}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def execution_parameters(self, _request: Request) -> Response:
+        """How batch transform is to send its records."""
+        return json_response(self._execution)
+
+    async def answer(
+        self, request: Request, model: ServedModel, number: str = ""
+    ) -> tuple[Response, int]:
+        """The answer of a model, and the number of the version that gave it.
+
+        Args:
+            request: Body, Content-Type and Accept.
+            model: Who answers.
+            number: The version; the newest if empty.
+
+        Raises:
+            ServerError: Whatever is wrong.
+        """
+        content_type = request.headers.get("content-type")
+        async with self._bodies.received(request) as body:
+            with model.use(number) as version:
+                task = version.vision_task
+                forms = task.indexed(self._dialect)
+                form = choose_form(
+                    self._wanted(request), tuple(forms), described(task.indexed_options)
+                )
+                sources = await read_pictures(self._bodies, content_type, body)
+                asked = PredictRequest(sources, options_of(form, task.indexed_options))
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        made = await version.make(model.decoder, asked, forms[form.media_type])
+                except TimeoutError as err:
+                    raise TimeOver(self._timeout_s or 0) from err
+        content = joined(form.media_type, made)
+        return Response(content, media_type=form.media_type), version.number
+
+    def _wanted(self, request: Request) -> str:
+        accept = request.headers.get("accept", "")
+        return self._accept or "" if takes_anything(accept) else accept
+
+
+def described(options: type[Options]) -> dict[str, str]:
+    """The parameters that a form may have, and how each is written."""
+    return {
+        name: name if field.annotation is bool else f"{name}=N"
+        for name, field in options.model_fields.items()
+    }
+
+
+def options_of(form: Form, options: type[Options]) -> Options:
+    """The parameters of a form, checked.
+
+    Raises:
+        RequestError: A value is out of its range.
+    """
+    try:
+        return build(options, form.parameters)
+    except OptionsError as err:
+        raise RequestError(f"Accept: {'; '.join(err.problems)}"[:500]) from err
+
+
+def joined(media_type: str, answers: Sequence[Body]) -> Body:
+    """The answers to the pictures of a request in one body.
+
+    Raises:
+        RequestError: There are several, and the media type is of one.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    if media_type in _JOINERS:
+        return _JOINERS[media_type](answers)
+    raise RequestError(f"{len(answers)} instances; an answer as {media_type} is of one picture")
+
+
+_JOINERS: Final[Mapping[str, Callable[[Sequence[Body]], bytes]]] = {
+    JSON: lambda answers: b"[" + b",".join(answers) + b"]",
+    JSON_LINES: b"".join,
+}
+
+
+def execution_parameters(options: ServerOptions) -> dict[str, int | str]:
+    """What batch transform is told; as many at once as may be, so that they share batches."""
+    largest_mb = options.max_payload_in_mb
+    at_once = max(1, min(options.max_instances, _MOST_MB // max(1, largest_mb)))
+    return {
+        "MaxConcurrentTransforms": options.max_concurrent_transforms or at_once,
+        "BatchStrategy": options.batch_strategy,
+        "MaxPayloadInMB": largest_mb,
+    }
