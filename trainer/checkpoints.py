@@ -20,6 +20,7 @@ from trainer.tasks import TaskName
 
 MANIFEST: Final = "manifest.json"
 WEIGHTS: Final = "model.safetensors"
+TRAINER_STATE: Final = "trainer_state.json"
 KEPT: Final = 3
 
 _FOLDER = re.compile(r"checkpoint-(\d+)")
@@ -51,6 +52,12 @@ class _Config(BaseModel):
     aperture: Origin
 
 
+class _State(BaseModel):
+    """The part of the Trainer's own record that says which epoch was the best, if that counts."""
+
+    best_global_step: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint folder that export and evaluation can use.
@@ -69,16 +76,16 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Describe the checkpoint in `folder`, or the newest whole one of a run's output folder.
+    """Describe the checkpoint in `folder`, or the one that the run in it publishes.
 
     Raises:
         CheckpointError: There is none, or it was not trained by Aperture.
     """
     if not (folder / "config.json").is_file():
-        newest = newest_whole(folder)
-        if newest is None:
+        chosen = chosen_of(folder)
+        if chosen is None:
             raise CheckpointError(folder, "holds neither config.json nor a whole checkpoint-N")
-        folder = newest
+        folder = chosen
     elif (folder / MANIFEST).is_file() and not is_whole(folder):
         raise CheckpointError(folder, "is incomplete: files differ from its manifest")
     if not (folder / WEIGHTS).is_file():
@@ -97,6 +104,24 @@ def newest_whole(output_dir: Path) -> Path | None:
     """The whole checkpoint-N of the most steps."""
     whole = (path for path in checkpoint_folders(output_dir) if is_whole(path))
     return max(whole, key=steps_of, default=None)
+
+
+def chosen_of(output_dir: Path) -> Path | None:
+    """The checkpoint-N that a run publishes: its best where it keeps that, else its newest.
+
+    Raises:
+        CheckpointError: The run has a best checkpoint, but it is not there or not whole.
+    """
+    newest = newest_whole(output_dir)
+    if newest is None:
+        return None
+    path = newest / TRAINER_STATE
+    state = _State.model_validate_json(path.read_bytes()) if path.is_file() else _State()
+    steps = state.best_global_step
+    best = newest if steps is None else checkpoint_of(output_dir, steps)
+    if not is_whole(best):
+        raise CheckpointError(best, "the run's best one is not whole; train anew with --restart")
+    return best
 
 
 def checkpoint_of(output_dir: Path, steps: int) -> Path:

@@ -28,7 +28,7 @@ from contract.options import (
     unknown_name,
 )
 from trainer.easymaker import Container, prepare, read_container
-from trainer.errors import TrainerError
+from trainer.errors import Stopped, TrainerError
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
 from trainer.tasks import TASKS
@@ -57,7 +57,10 @@ def main() -> None:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run one command and return its exit code: 0, 1 for what went wrong, 2 for bad options."""
+    """Run one command and return its exit code.
+
+    0, or 1 for what went wrong, 2 for bad options, 130 and 143 where SIGINT and SIGTERM ended it.
+    """
     is_main = environ.get("RANK", "0") == "0"  # torchrun's; the others stay silent
     logging.basicConfig(
         level=logging.INFO if is_main else logging.ERROR,
@@ -76,6 +79,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _fail([str(err)], 1, show=is_main)
     except KeyboardInterrupt:
         return _fail(["interrupted; the same command goes on"], _INTERRUPTED, show=is_main)
+    except Stopped as stop:
+        return _fail([str(stop)], stop.exit_code, show=is_main)
     if is_main and text:
         print(text)
     return 0

@@ -21,13 +21,16 @@ from trainer.predictors import (
 from trainer.report import table
 from trainer.settings import EvaluateSettings, FitSettings
 from trainer.splits import read_samples
+from trainer.stopping import stopping_on_sigterm
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
+from trainer.training import Hooks
 
 
 def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
-    """Train and publish; the table of metrics and where the model is."""
-    result = fit(settings, wanted)
+    """Train and publish; the table of metrics and where the model is. SIGTERM ends it in time."""
+    with stopping_on_sigterm() as stop:
+        result = fit(settings, wanted, hooks=Hooks(stop=stop))
     if result is None:
         return ""
     where = f"{result.published.version_dir}"

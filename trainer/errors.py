@@ -14,6 +14,8 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── AcceleratorMissing       a machine that cannot build engines (exit code 2)
 ├── EnginesMissing           engines of a published version that could not be built
 └── EndpointError            a running endpoint that cannot be reached or answers otherwise
+
+Stopped                      no error: the command was asked to end, and did (exit code 143)
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,6 +41,15 @@ class TrainerError(Exception):
     def __init__(self, *problems: str) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class Stopped(BaseException):
+    """The end that was asked for; no Exception, so that nothing that handles those holds it up."""
+
+    exit_code: ClassVar[int] = 143  # what a shell says of a program that SIGTERM ended
+
+    def __init__(self) -> None:
+        super().__init__("stopped as asked; the same command goes on")
 
 
 class DatasetError(TrainerError):

@@ -1,4 +1,4 @@
-"""A run's last checkpoint -> its metrics on validation and test, in the run's folder.
+"""A run's last or best checkpoint -> its metrics on validation and test, in the run's folder.
 
 The price is one pass over both splits, and pictures of the first predictions for TensorBoard.
 """
@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.checkpoints import open_checkpoint
+from trainer.checkpoints import newest_whole, open_checkpoint
 from trainer.datasets.dataset import TEST, VALIDATION
 from trainer.evaluate import evaluate
 from trainer.predictors import CheckpointPredictor
@@ -34,9 +34,8 @@ def final_metrics(job: Job, checkpoint: Path) -> FinalMetrics:
         for split in (VALIDATION, TEST)
         if (samples := job.dataset.splits.get(split))
     }
-    metrics = FinalMetrics(
-        checkpoint=checkpoint.name, epochs=epoch_metrics(checkpoint), splits=splits
-    )
+    newest = newest_whole(job.run_dir) or checkpoint  # it alone knows of every epoch
+    metrics = FinalMetrics(checkpoint=checkpoint.name, epochs=epoch_metrics(newest), splits=splits)
     step = len(metrics.epochs)
     write_scalars(job.event_dir, splits, step)
     write_pictures(job.event_dir, _illustrations(job, predictor), step)

@@ -20,8 +20,15 @@ from transformers.utils import logging as transformers_logging
 from contract.locations import absolute
 from contract.model_config import ModelConfig
 from contract.publishing import PublishedVersion, check_publishable, check_writable
-from trainer.checkpoints import Origin, newest_whole, open_checkpoint, remove_incomplete
+from trainer.checkpoints import (
+    Origin,
+    chosen_of,
+    newest_whole,
+    open_checkpoint,
+    remove_incomplete,
+)
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.early_stopping import is_over
 from trainer.errors import CheckpointError
 from trainer.export import Export, describe_model, export_and_publish
 from trainer.final_metrics import final_metrics
@@ -52,7 +59,7 @@ from trainer.screening import screen
 from trainer.settings import FitSettings
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
-from trainer.training import Job, train
+from trainer.training import Hooks, Job, train
 
 Read: TypeAlias = Callable[[Task, Path], Dataset]
 """How a dataset is read from its folder; the task's own way where none is given."""
@@ -76,7 +83,10 @@ class FitResult:
 
 
 def fit(
-    settings: FitSettings, wanted: Hyperparameters, read: Read | None = None
+    settings: FitSettings,
+    wanted: Hyperparameters,
+    read: Read | None = None,
+    hooks: Hooks | None = None,
 ) -> FitResult | None:
     """Train and publish, or go on where a former run of the same command ended.
 
@@ -84,6 +94,7 @@ def fit(
         settings: What `fit` is told besides hyperparameters.
         wanted: The hyperparameters.
         read: How the dataset is read from its folder, where not as the task does.
+        hooks: What the caller has a part in while it trains.
 
     Returns:
         The result in the main process, None in every other.
@@ -91,25 +102,26 @@ def fit(
     Raises:
         TrainerError: The dataset, the run's folder or the machine does not fit what is wanted.
         ContractError: The dataset cannot be had, or the model not be published under this name.
+        Stopped: The caller asked for it; the same command goes on.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     processes = start_processes()
     with local_data(settings.data, settings.data_cache_dir, processes) as data:
-        return _fit(settings, data, wanted, processes, read)
+        task = load_task(settings.task)
+        dataset = task.read(data) if read is None else read(task, data)
+        return _fit(settings, wanted, dataset, processes, hooks or Hooks())
 
 
 def _fit(
     settings: FitSettings,
-    data: Path,
     wanted: Hyperparameters,
+    dataset: Dataset,
     processes: Processes,
-    read: Read | None,
+    hooks: Hooks,
 ) -> FitResult | None:
-    """`fit` on a local folder."""
-    task, run_dir = load_task(settings.task), settings.run_dir
-    hardware = choose_hardware(wanted)
-    dataset = task.read(data) if read is None else read(task, data)
+    """`fit` on a local dataset."""
+    task, hardware = load_task(settings.task), choose_hardware(wanted)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
@@ -125,13 +137,10 @@ def _fit(
         model, record = task.build_model(wanted, dataset.labels), started_from(record, start)
     if settings.checkpoint_input is not None:  # the scan alone tells whose weights they are
         _check_publishable(task, model, settings, wanted, dataset.labels)
-    with locked(run_dir) if processes.is_main else nullcontext():
-        return _run(
-            settings,
-            model,
-            record,
-            Job(task, scan.dataset, wanted, hardware, processes, run_dir, settings.event_dir),
-        )
+    places = settings.run_dir, settings.event_dir
+    job = Job(task, scan.dataset, wanted, hardware, processes, *places, hooks)
+    with locked(settings.run_dir) if processes.is_main else nullcontext():
+        return _run(settings, model, record, job)
 
 
 def _settle(
@@ -209,7 +218,7 @@ def _train(job: Job, model: PreTrainedModel, record: RunRecord) -> None:
     """Train to the last epoch, from the last whole checkpoint if there is one."""
     resume_from = newest_whole(job.run_dir)
     if resume_from is not None:
-        if len(epoch_metrics(resume_from)) >= job.wanted.num_train_epochs:
+        if is_over(epoch_metrics(resume_from), job.wanted, job.task.main_metric):
             return
         logger.info("event=resume checkpoint=%s", resume_from)
     if job.processes.is_main:
@@ -236,12 +245,12 @@ def _stamped(model: PreTrainedModel, job: Job, origin: Origin) -> PreTrainedMode
 
 
 def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
-    """Evaluate the last checkpoint in fp32, publish it, and say so in the run's folder."""
-    newest = newest_whole(job.run_dir)
-    if newest is None:
+    """Evaluate the last or best checkpoint in fp32, publish it, and say so in the run's folder."""
+    chosen = chosen_of(job.run_dir)
+    if chosen is None:
         raise CheckpointError(job.run_dir, "the training left no whole checkpoint")
-    checkpoint = open_checkpoint(newest)
-    metrics = read_metrics(newest) or final_metrics(job, newest)
+    checkpoint = open_checkpoint(chosen)
+    metrics = read_metrics(chosen) or final_metrics(job, chosen)
     published = export_and_publish(
         checkpoint,
         settings.model_repository,

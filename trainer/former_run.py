@@ -1,14 +1,14 @@
 """A former run's folder -> where a new run begins.
 
-The same training goes on from its checkpoints; any other one starts with its newest weights. What
-a training is, is said by the identity in run.json.
+The same training goes on from its checkpoints; any other one starts with the weights that it
+publishes, its newest or its best. What a training is, is said by the identity in run.json.
 """
 
 import logging
 import shutil
 from pathlib import Path
 
-from trainer.checkpoints import checkpoint_folders, newest_whole
+from trainer.checkpoints import checkpoint_folders, chosen_of
 from trainer.errors import CheckpointError
 from trainer.run_record import RUN_FILE, RunRecord, read_record
 
@@ -25,11 +25,11 @@ def starting_weights(former: Path | None, new: RunRecord) -> Path | None:
     """
     if former is None:
         return None
-    newest = newest_whole(former)
-    if newest is None:
+    chosen = chosen_of(former)
+    if chosen is None:
         raise CheckpointError(former, "holds no whole checkpoint-N to go on from")
     record = read_record(former)
-    return None if record is not None and record.identity == new.identity else newest
+    return None if record is not None and record.identity == new.identity else chosen
 
 
 def take_over(former: Path, run_dir: Path) -> None:

@@ -35,6 +35,14 @@ class Processes:
         gathered: list[ItemT] = gather_object(items)
         return gathered
 
+    def any_of(self, *, flag: bool) -> bool:
+        """Whether any process calls this with a true flag; each of them has to call it."""
+        if self.count == 1:
+            return flag
+        flags = torch.tensor([flag], dtype=torch.int32, device=PartialState().device)
+        torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
+        return bool(flags.item())
+
 
 ALONE: Final = Processes(index=0, count=1)
 """A command that no other process takes part in."""

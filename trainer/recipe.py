@@ -63,6 +63,35 @@ class Recipe(Options):
         tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)
     ] = Field(default=(), description="Epochs after which step does so, as in `10, 20`")
 
+    early_stopping: bool = Field(
+        default=False,
+        description="End once the validation split's main metric has not grown for some epochs",
+    )
+    early_stopping_min_epochs: int = Field(
+        default=1, ge=1, description="Epochs before whose end no training ends early"
+    )
+    early_stopping_patience: int = Field(
+        default=5, ge=1, description="So many epochs without growth end a training early"
+    )
+    early_stopping_tolerance: float = Field(
+        default=0.0, ge=0, le=1, description="Growth below this part of the best is none"
+    )
+    early_stopping_min_delta: float = Field(
+        default=0.0, ge=0, le=1, description="Growth of this or less is none"
+    )
+    published_checkpoint: Literal["last", "best"] = Field(
+        default="last",
+        description=(
+            "What is evaluated and published: the last weights, or those of the epoch with the "
+            "best main metric on the validation split"
+        ),
+    )
+    checkpoint_epochs: int = Field(
+        default=1,
+        ge=1,
+        description="Epochs from one checkpoint to the next; the last and the best have theirs",
+    )
+
     @model_validator(mode="after")
     def _complete(self) -> "Recipe":
         if self.lr_scheduler == "step" and not self.lr_scheduler_step:

@@ -12,13 +12,13 @@ from tabulate import tabulate
 from torch.utils.tensorboard import SummaryWriter
 
 from contract.repository import replace_text
+from trainer.checkpoints import TRAINER_STATE
 from trainer.tasks.task import Metrics
 
 METRICS_FILE: Final = "metrics.json"
 PRECISIONS_FILE: Final = "precisions.json"
 CLASS_SEPARATOR: Final = "/"  # in the name of a class's own metric, as per_category_iou/road
 
-_TRAINER_STATE: Final = "trainer_state.json"
 _TIMINGS: Final = ("runtime", "samples_per_second", "steps_per_second")
 
 
@@ -50,7 +50,7 @@ class FinalMetrics(BaseModel):
 
 def epoch_metrics(checkpoint: Path) -> list[dict[str, float]]:
     """Loss and metrics of each epoch, from the Trainer's own log in a checkpoint."""
-    state = json.loads((checkpoint / _TRAINER_STATE).read_text(encoding="utf-8"))
+    state = json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
     epochs: dict[float, dict[str, float]] = {}
     for entry in state["log_history"]:
         row = epochs.setdefault(entry["epoch"], {"epoch": entry["epoch"]})

@@ -56,7 +56,7 @@ class FitSettings(Options):
         default=None,
         description=(
             "A former run's folder: the same training goes on there, another one starts with its "
-            "newest weights"
+            "newest weights, or its best where it keeps them"
         ),
     )
     skip_bad_images: bool = Field(

@@ -6,7 +6,7 @@ epoch's end, and the manifest that makes a checkpoint whole.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
-from trainer.callbacks import EpochEnd, Progress, is_finite
+from trainer.callbacks import EpochEnd, EpochStart, Milestones, Progress, Stopping, is_finite
 from trainer.checkpoints import KEPT, checkpoint_of, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
@@ -31,8 +37,22 @@ from trainer.optimizers import choose_optimizer
 from trainer.pictures import EpochSampler, Item, Pictures, View, Whole
 from trainer.processes import Processes, wait_for_all
 from trainer.schedules import rate_at
+from trainer.stopping import StopRequest
 from trainer.tasks.task import Batch, Metric, Task
 from trainer.threads import fitting_threads
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a caller has a part in.
+
+    Attributes:
+        callbacks: Called beside ours; validation metrics come by on_evaluate.
+        stop: How it asks the training to end.
+    """
+
+    callbacks: tuple[TrainerCallback, ...] = ()
+    stop: StopRequest = field(default_factory=StopRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,7 @@ class Job:
     processes: Processes
     run_dir: Path
     event_dir: Path
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
@@ -60,6 +81,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
 
     Raises:
         Diverged: The weights are no numbers any more.
+        Stopped: The caller asked for it; what was trained is in a checkpoint.
     """
     if job.hardware.channels_last:
         # torch's stubs lack this overload.
@@ -70,14 +92,10 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         return
     trainer.remove_callback(ProgressCallback)
     progress = Progress()
-    trainer.add_callback(progress)
-    trainer.add_callback(EpochEnd())
-    if job.processes.is_main:
-        purge = steps_of(resume_from) + 1 if resume_from is not None else None
-        writer = SummaryWriter(str(job.event_dir), purge_step=purge)
-        trainer.add_callback(TensorBoardCallback(writer))
+    for callback in (progress, *_callbacks(job, resume_from)):
+        trainer.add_callback(callback)
     try:
-        with fitting_threads(model, job.wanted.input_size):
+        with fitting_threads(model, job.wanted.input_size), job.hooks.stop.deferred():
             trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     except ValueError as err:  # a detector's loss refuses boxes that are no numbers
         if is_finite(model):
@@ -85,6 +103,19 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         raise Diverged(job.wanted.learning_rate) from err
     finally:
         progress.close()
+
+
+def _callbacks(job: Job, resume_from: Path | None) -> list[TrainerCallback]:
+    """What happens beside the steps, in its order: the end that is asked for comes last."""
+    callbacks: list[TrainerCallback] = [
+        EpochEnd(),
+        Milestones(job.wanted, job.task.main_metric),
+    ]
+    if job.processes.is_main:
+        purge = steps_of(resume_from) + 1 if resume_from is not None else None
+        writer = SummaryWriter(str(job.event_dir), purge_step=purge)
+        callbacks.append(TensorBoardCallback(writer))
+    return [*callbacks, *job.hooks.callbacks, Stopping(job.hooks.stop, job.processes)]
 
 
 class _EpochTrainer(Trainer):
@@ -112,16 +143,19 @@ class _EpochTrainer(Trainer):
         samples, wanted = self._job.dataset.splits[TRAIN], self._job.wanted
         batch_size = self.args.train_batch_size
         processes = self._job.processes.count
+        sampler = EpochSampler(len(samples), batch_size, wanted.seed, processes=processes)
         loader = DataLoader(
             Pictures(samples, self._job.task.train_view(wanted)),
             batch_size=batch_size,
-            sampler=EpochSampler(len(samples), batch_size, wanted.seed, processes=processes),
+            sampler=sampler,
             collate_fn=self._collate_train,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         self._steps_per_epoch = len(prepared)
+        # accelerate's loader does not reach it where it skips an epoch's first batches.
+        self.add_callback(EpochStart(sampler))
         return prepared
 
     def save_untrained(self) -> None:
