@@ -38,21 +38,15 @@ class ClassLabels:
     multi_label: bool = False
     label_format: LabelFormat = "multi-hot"
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The classes' names where the format has none: their indices."""
-        return tuple(str(index) for index in range(self.num_classes))
-
     def of(self, annotation: Annotation) -> ClassTarget:
-        """The target that an annotation says: numbers, JSON, or JSON in text or in a record.
+        """The target that an annotation says: numbers, JSON, or JSON in text.
 
         Raises:
             BadLabel: It is no class, or no vector of all classes.
         """
         if isinstance(annotation, tuple):
             return self._of_numbers(annotation)
-        if isinstance(annotation, Stored):
-            annotation = annotation.read_bytes().decode("utf-8", "replace")
+        assert not isinstance(annotation, Stored)  # noqa: S101 - a reader of texts puts none there
         return self._of_json(_loads(annotation) if isinstance(annotation, str) else annotation)
 
     def _of_numbers(self, values: Sequence[float]) -> ClassTarget:
@@ -85,7 +79,8 @@ class ClassLabels:
         if len(values) != self.num_classes:
             raise BadLabel(
                 f"got {len(values)} labels, expected one 0 or 1 for each of the "
-                f"{self.num_classes} classes (num_classes)"
+                f"{self.num_classes} classes (num_classes), or label-format=class-id in the "
+                "content type of a manifest"
             )
         if strange := [value for value in values if value not in (0, 1)]:
             raise BadLabel(f"got {strange[0]:g} for a class, expected 0 or 1")

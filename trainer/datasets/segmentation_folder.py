@@ -8,14 +8,11 @@ finds; lists that cannot mean what they say are refused, every fault of them at 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from contract.hardware import available_cpus
 from contract.labels import check_labels
 from contract.model_config import Json
 from trainer.datasets.dataset import (
@@ -28,8 +25,9 @@ from trainer.datasets.dataset import (
     is_inside,
     why_no_file,
 )
+from trainer.datasets.mask_files import bad_masks
 from trainer.errors import DatasetError
-from trainer.masks import UNNAMED, MaskFile, check_mask, ignored_id
+from trainer.masks import UNNAMED, MaskFile, ignored_id
 
 LIST_FILES: Final = {
     TRAIN: ("train.json",),
@@ -84,7 +82,7 @@ def read_segmentation_folder(data: Path) -> Dataset:
         root=data,
         labels=labels,
         splits=splits,
-        problems=(*missing, *_bad_masks(splits, labels)),
+        problems=(*missing, *bad_masks(splits, labels)),
         warnings=tuple(
             f"id {index} has no label; the model answers as if there were one, {name!r}"
             for index, name in enumerate(labels)
@@ -107,7 +105,7 @@ def read_segmentation_split(data: Path, split: str, labels: Sequence[str]) -> Da
     if faults:
         raise DatasetError(*faults)
     splits = {split: found.samples}
-    problems = (*found.problems, *_bad_masks(splits, labels))
+    problems = (*found.problems, *bad_masks(splits, labels))
     return Dataset(data, tuple(labels), splits, problems)
 
 
@@ -228,18 +226,3 @@ def _read_list(data: Path, path: Path, ignored: int | None) -> _List:
             case _:
                 faults.append(f'{path}: entry {index} is no {{"image": path, "seg_map": path}}')
     return _List(tuple(samples), tuple(problems), tuple(faults))
-
-
-def _bad_masks(splits: Mapping[str, Sequence[Sample]], labels: Sequence[str]) -> Iterator[Problem]:
-    """What is wrong with masks, each read in a thread: Pillow releases the GIL."""
-    masks = {
-        sample.target: sample.path
-        for samples in splits.values()
-        for sample in samples
-        if isinstance(sample.target, MaskFile)
-    }
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        reasons = pool.map(partial(check_mask, labels=labels), masks.values(), masks)
-        for mask, reason in zip(masks, reasons, strict=True):
-            if reason is not None:
-                yield Problem(mask.path, reason)

@@ -13,10 +13,6 @@ from typing import Final
 from trainer.datasets.pipe import spool
 from trainer.errors import DatasetError, listed
 
-RECORDIO: Final = ("application/x-recordio", "rec")
-PICTURES: Final = ("application/x-image", "image/jpeg", "image/png", "lst")
-MANIFEST_SUFFIXES: Final = (".manifest", ".jsonl")
-
 _EPOCH: Final = 0
 
 
@@ -95,25 +91,6 @@ class Channel:
         raise DatasetError(
             f"{self.folder}: the channel {self.name} has to hold .rec files; got {names}"
         )
-
-    def unknown(self, *expected: str) -> DatasetError:
-        """That its content is none which the algorithm reads."""
-        got = (
-            f"got the content type {self.content_type!r}"
-            if self.content_type
-            else ("got no content type, and no files that tell it")
-        )
-        return DatasetError(f"channel {self.name}: {got}; expected {' or '.join(expected)}")
-
-    def manifest(self) -> Path | None:
-        """Its augmented manifest, if it is one.
-
-        Raises:
-            DatasetError: There are several, or the attribute names tell of one that is missing.
-        """
-        if self.attribute_names or self.files(*MANIFEST_SUFFIXES):
-            return self.only_file(*MANIFEST_SUFFIXES)
-        return None
 
     def spooled(self, workspace: Path) -> Path:
         """A file with all that comes through its pipe in the first epoch.

@@ -2,5 +2,6 @@
 
 from trainer.sagemaker.channel import Channel
 from trainer.sagemaker.classification_channels import read_classification
+from trainer.sagemaker.segmentation_channels import read_segmentation
 
-__all__ = ["Channel", "read_classification"]
+__all__ = ["Channel", "read_classification", "read_segmentation"]

@@ -4,7 +4,8 @@
     train, validation, train_lst, validation_lst    pictures, and a .lst file for each split
 
 A target is the class index; with `multi_label` the sorted indices of all classes of a picture. The
-classes are named by their indices, as SageMaker's answers tell them by place alone.
+classes are named by their indices, as SageMaker's answers tell them by place alone; but where a
+manifest's metadata name every class, by these names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from trainer.datasets.annotated import Annotated, missing_files
-from trainer.datasets.class_labels import BadLabel, ClassLabels
+from trainer.datasets.class_labels import BadLabel, ClassLabels, LabelFormat
+from trainer.datasets.class_names import class_names
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.datasets.image_list import read_image_list
 from trainer.datasets.image_records import read_image_records
 from trainer.errors import DatasetError, listed
-from trainer.sagemaker.channel import PICTURES, RECORDIO, Channel, common_folder, needed
+from trainer.sagemaker.channel import Channel, common_folder, needed
+from trainer.sagemaker.contents import kind_of, read_manifest
 
 LIST_CHANNEL: Final = "{}_lst"
 """The channel of a split's .lst file."""
@@ -38,14 +41,17 @@ def read_classification(
         DatasetError: A channel is missing or holds other files, or labels are none; a line each.
     """
     splits = needed(channels, TRAIN, VALIDATION)
-    means = ClassLabels(num_classes, multi_label)
-    entries = {channel.name: _entries(channel, channels, means, workspace) for channel in splits}
+    entries, samples = {}, {}
     faults: list[str] = []
-    samples = {name: _samples(found, means, faults) for name, found in entries.items()}
+    for channel in splits:
+        means = ClassLabels(num_classes, multi_label, _label_format(channel))
+        entries[channel.name] = _entries(channel, channels, means, workspace)
+        samples[channel.name] = _samples(entries[channel.name], means, faults)
     if faults:
         raise DatasetError(*listed(faults))
     problems = tuple(problem for found in entries.values() for problem in missing_files(found))
-    dataset = Dataset(common_folder(splits), means.names, samples, problems)
+    labels = class_names(entries[TRAIN], num_classes)
+    dataset = Dataset(common_folder(splits), labels, samples, problems)
     return dataset.without({problem.path for problem in problems})
 
 
@@ -54,17 +60,33 @@ def _entries(
 ) -> Sequence[Annotated]:
     """What a split's channel holds."""
     most_labels = means.num_classes if means.multi_label else 1
-    lists = channels.get(LIST_CHANNEL.format(channel.name))
-    if channel.pipe and channel.media_type in RECORDIO:
-        return list(read_image_records([channel.spooled(workspace)], most_labels))
-    if channel.media_type in RECORDIO or (not channel.media_type and channel.files(".rec")):
-        return list(read_image_records(channel.record_files(), most_labels))
-    if channel.media_type in PICTURES or (not channel.media_type and lists is not None):
-        if lists is None:
-            needed(channels, LIST_CHANNEL.format(channel.name))
-        else:
-            return read_image_list(lists.only_file(".lst"), channel.folder)
-    raise channel.unknown(RECORDIO[0], PICTURES[0])
+    list_name = LIST_CHANNEL.format(channel.name)
+    kind = kind_of(channel, has_list=list_name in channels)
+    if kind == "manifest":
+        return read_manifest(channel, workspace, by_reference=False)
+    if kind == "records":
+        paths = [channel.spooled(workspace)] if channel.pipe else channel.record_files()
+        return list(read_image_records(paths, most_labels))
+    (lists,) = needed(channels, list_name)
+    return read_image_list(lists.only_file(".lst"), channel.folder)
+
+
+def _label_format(channel: Channel) -> LabelFormat:
+    """How a manifest writes several classes of a picture.
+
+    Raises:
+        DatasetError: The content type names another way.
+    """
+    match channel.parameters.get("label-format", "multi-hot"):
+        case "multi-hot":
+            return "multi-hot"
+        case "class-id":
+            return "class-id"
+        case other:
+            raise DatasetError(
+                f"channel {channel.name}: got label-format={other} in the content type, expected "
+                "multi-hot or class-id"
+            )
 
 
 def _samples(
