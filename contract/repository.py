@@ -169,8 +169,9 @@ def publish(
         for folder in (staging, model_dir):  # the version's own, for who takes it alone
             replace_text(folder / LABELS_FILE, "".join(f"{label}\n" for label in labels))
             replace_text(folder / CONFIG_FILE, config.to_text())
-        for path in staging.iterdir():
-            _flush(path)  # the rename must not outlive the content
+        for path in staging.rglob("*"):
+            if path.is_file():
+                _flush(path)  # the rename must not outlive the content
         return _rename_to_next_version(staging, model_dir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -9,7 +9,7 @@ CASES = {
     "contract.pictures, contract.repository, contract.options": "torch transformers kserve trainer server",
     "server.cli, server.app": "torch transformers trainer",
     "trainer.cli": "torch transformers server kserve",  # --help and bad flags answer at once
-    "trainer.sagemaker.algorithms": "torch transformers server kserve",
+    "trainer.sagemaker.algorithms, trainer.sagemaker.train": "torch transformers server kserve",
     "server.batcher": "kserve onnxruntime",
 }
 

@@ -30,6 +30,8 @@ from contract.options import (
 from trainer.easymaker import Container, prepare, read_container
 from trainer.errors import Stopped, TrainerError
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.sagemaker.given import Given
+from trainer.sagemaker.settings import TrainSettings
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
 from trainer.tasks import TASKS
 from trainer.version import trainer_version
@@ -38,6 +40,7 @@ HYPERPARAMETER_PREFIX: Final = "APERTURE_HP_"
 SETTING_PREFIX: Final = "APERTURE_"
 COMMANDS: Final[dict[str, tuple[type[Options], str]]] = {
     "fit": (FitSettings, "train on a dataset folder, evaluate, export and publish"),
+    "train": (TrainSettings, "train as SageMaker's containers do, on /opt/ml"),
     "export": (ExportSettings, "export a checkpoint and publish it"),
     "evaluate": (EvaluateSettings, "metrics of a checkpoint, a published version or an endpoint"),
     "sample-data": (SampleDataSettings, "draw a small dataset to try things with"),
@@ -105,6 +108,8 @@ class _Parser(argparse.ArgumentParser):
 def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
     parser = _parser(_hyperparameters_of(_named_task(argv, environ)))
     namespace, rest = parser.parse_known_args(argv)
+    if namespace.command == "train":
+        return _train(namespace, rest, argv, environ)
     _refuse_unknown(rest, namespace)
     match namespace.command:
         case "fit":
@@ -133,6 +138,22 @@ def _dispatch(argv: Sequence[str], environ: Mapping[str, str]) -> str:
             return sample_data_command(namespace.dir, sample)
 
 
+def _train(
+    namespace: argparse.Namespace,
+    rest: Sequence[str],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+) -> str:
+    """`train`, whose hyperparameters are flags by SageMaker's names."""
+    from trainer.sagemaker.train import train  # noqa: PLC0415 - what no other command needs
+
+    layers = (
+        given_flags(namespace, TrainSettings),
+        given_environment(environ, SETTING_PREFIX, TrainSettings),
+    )
+    return train(layers, Given(namespace.hyperparameters, rest), argv, environ)
+
+
 def _named_task(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
     """The task that the command is for, whose hyperparameters are flags; checked later."""
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -158,6 +179,7 @@ def _parser(hyperparameters: type[Hyperparameters]) -> argparse.ArgumentParser:
         add_flags(command, model, "options")
         if name == "fit":
             add_flags(command, hyperparameters, "hyperparameters of the --task")
+        if name in ("fit", "train"):
             command.add_argument(
                 "--hyperparameters", type=Path, metavar="FILE", help="flat JSON object of them"
             )

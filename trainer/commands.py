@@ -9,7 +9,7 @@ from contract.mirror import local_copy
 from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
 from trainer.evaluate import evaluate
-from trainer.fit import fit
+from trainer.fit import FitResult, fit
 from trainer.hyperparameters import Hyperparameters
 from trainer.local_data import local_data
 from trainer.predictors import (
@@ -31,8 +31,11 @@ def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:
     """Train and publish; the table of metrics and where the model is. SIGTERM ends it in time."""
     with stopping_on_sigterm() as stop:
         result = fit(settings, wanted, hooks=Hooks(stop=stop))
-    if result is None:
-        return ""
+    return "" if result is None else what_was_done(result)
+
+
+def what_was_done(result: FitResult) -> str:
+    """The table of a fit's metrics and where its model is."""
     where = f"{result.published.version_dir}"
     if result.was_published:
         return f"{where} was published by this run before; --restart trains anew"

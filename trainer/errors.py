@@ -13,7 +13,13 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── HardwareError            a precision that this machine cannot compute in (exit code 2)
 ├── AcceleratorMissing       a machine that cannot build engines (exit code 2)
 ├── EnginesMissing           engines of a published version that could not be built
-└── EndpointError            a running endpoint that cannot be reached or answers otherwise
+├── EndpointError            a running endpoint that cannot be reached or answers otherwise
+├── ArchiveError             a model.tar.gz that cannot be unpacked
+├── ArchitectureMismatch     a model in the `model` channel that is none of the job's (exit code 2)
+├── ChannelError             a `model` channel with nothing to train further (exit code 2)
+├── JobConflict              a checkpoint folder of another training job (exit code 2)
+├── PeersLost                a training whose other processes are gone
+└── ProcessLost              a process of this host that ended without a word
 
 Stopped                      no error: the command was asked to end, and did (exit code 143)
 """
@@ -180,3 +186,74 @@ class EndpointError(TrainerError):
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"{url}: {problem}")
+
+
+class ArchiveError(TrainerError):
+    """A model.tar.gz that cannot be unpacked."""
+
+    def __init__(self, archive: Path, problem: str) -> None:
+        super().__init__(
+            f"{archive} cannot be unpacked: {problem}; expected a gzipped tar of plain files and "
+            "folders, as a training job leaves it"
+        )
+
+
+class ArchitectureMismatch(TrainerError):
+    """A model of the `model` channel that is none of the job's."""
+
+    exit_code = 2
+
+    def __init__(self, differences: Mapping[str, tuple[object, object]]) -> None:
+        super().__init__(
+            *(
+                f"{name}: the model in the model channel has {found!r}, this job wants {wanted!r}"
+                for name, (found, wanted) in differences.items()
+            ),
+            "a model is trained further as what it is: give the job the model's own values, or "
+            "leave out the model channel",
+        )
+
+
+class ChannelError(TrainerError):
+    """A `model` channel that holds nothing to train further."""
+
+    exit_code = 2
+
+    def __init__(self, folder: Path, problem: str) -> None:
+        super().__init__(
+            f"channel model: {folder} {problem}; expected the model.tar.gz of an "
+            "`aperture-train train`, or what is in it, with its NAME/VERSION/checkpoint"
+        )
+
+
+class JobConflict(TrainerError):
+    """A checkpoint folder of another training job."""
+
+    exit_code = 2
+
+    def __init__(self, differences: Sequence[str]) -> None:
+        super().__init__(
+            *differences,
+            "give the job a checkpoint folder of its own, or --restart to delete what is in this one",
+        )
+
+
+class PeersLost(TrainerError):
+    """A training whose other processes are gone."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(
+            f"host {host}: another process of this training is gone, whose own log and "
+            f"output/failure say why: {reason}"
+        )
+
+
+class ProcessLost(TrainerError):
+    """A process of this host that ended without a word."""
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(
+            f"host {host}: a process of this training was ended from outside (torchrun's status "
+            f"{status}), most often for want of memory: take a smaller batch or a larger machine; "
+            "the log says more"
+        )

@@ -19,8 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from contract.locations import absolute
 from contract.model_config import ModelConfig
+from contract.precision import file_sha256
 from contract.publishing import PublishedVersion, check_publishable, check_writable
 from trainer.checkpoints import (
+    WEIGHTS,
+    Checkpoint,
     Origin,
     chosen_of,
     newest_whole,
@@ -123,6 +126,8 @@ def _fit(
     """`fit` on a local dataset."""
     task, hardware = load_task(settings.task), choose_hardware(wanted)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
+    if hooks.weights is not None:
+        wanted = _starting_with(hooks.weights, wanted)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
     set_seed(wanted.seed)
@@ -132,15 +137,22 @@ def _fit(
         _check_publishable(task, model, settings, wanted, dataset.labels)
     scan = screen(task, dataset, settings, processes)
     record = new_record(settings, asked, wanted, scan.sha256, processes.count)
+    if hooks.weights is not None:  # by content: they lie elsewhere when the job is started again
+        record = started_from(record, file_sha256(hooks.weights / WEIGHTS))
     if (start := starting_weights(settings.checkpoint_input, record)) is not None:
-        wanted = wanted.model_copy(update={"model": str(start), "pretrained": False})
-        model, record = task.build_model(wanted, dataset.labels), started_from(record, start)
+        wanted = _starting_with(start, wanted)
+        model = task.build_model(wanted, dataset.labels)
+        record = started_from(record, str(start.resolve()))
     if settings.checkpoint_input is not None:  # the scan alone tells whose weights they are
         _check_publishable(task, model, settings, wanted, dataset.labels)
     places = settings.run_dir, settings.event_dir
     job = Job(task, scan.dataset, wanted, hardware, processes, *places, hooks)
     with locked(settings.run_dir) if processes.is_main else nullcontext():
         return _run(settings, model, record, job)
+
+
+def _starting_with(weights: Path, wanted: Hyperparameters) -> Hyperparameters:
+    return wanted.model_copy(update={"model": str(weights), "pretrained": False})
 
 
 def _settle(
@@ -171,7 +183,7 @@ def _run(
         return FitResult(record.published, None, was_published=True)
     origin = Origin(
         task=task.name,
-        base_model=wanted.model,
+        base_model=wanted.model if job.hooks.weights is None else new.identity["model"],
         dataset_sha256=new.identity["dataset_sha256"],
         parameters=dict(task.parameters(wanted)),
     )
@@ -256,11 +268,20 @@ def _finish(job: Job, settings: FitSettings, record: RunRecord) -> FitResult:
         settings.model_repository,
         settings.name,
         metrics.by_name,
-        partial(_measured, job, settings.max_precision_loss),
+        partial(_completed, job, checkpoint, settings.max_precision_loss),
     )
     done = PublishedVersion(absolute(published.model_dir), published.version)
     write_record(job.run_dir, record.model_copy(update={"published": done}))
     return FitResult(published, metrics, was_published=False)
+
+
+def _completed(
+    job: Job, checkpoint: Checkpoint, max_loss: float, export: Export, path: Path
+) -> ModelConfig:
+    """The configuration of a version, in whose folder lies all that accompanies it."""
+    if job.hooks.accompany is not None:
+        job.hooks.accompany(checkpoint, path.parent)
+    return _measured(job, max_loss, export, path)
 
 
 def _measured(job: Job, max_loss: float, export: Export, path: Path) -> ModelConfig:

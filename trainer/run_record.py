@@ -105,9 +105,9 @@ def new_record(
     )
 
 
-def started_from(record: RunRecord, checkpoint: Path) -> RunRecord:
-    """The record of the same run, but for the weights that it starts with."""
-    identity = {**record.identity, STARTED_FROM: str(checkpoint.resolve())}
+def started_from(record: RunRecord, weights: str) -> RunRecord:
+    """The record of the same run, but for the weights that it starts with: their place or hash."""
+    identity = {**record.identity, STARTED_FROM: weights}
     return record.model_copy(update={"identity": identity})
 
 

@@ -5,7 +5,7 @@ data, which depends on the seed and the epoch alone, the weights that decay, a l
 epoch's end, and the manifest that makes a checkpoint whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from trainer.callbacks import EpochEnd, EpochStart, Milestones, Progress, Stopping, is_finite
-from trainer.checkpoints import KEPT, checkpoint_of, steps_of, write_manifest
+from trainer.checkpoints import KEPT, Checkpoint, checkpoint_of, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
 from trainer.hardware import Hardware
@@ -49,10 +49,15 @@ class Hooks:
     Attributes:
         callbacks: Called beside ours; validation metrics come by on_evaluate.
         stop: How it asks the training to end.
+        weights: A checkpoint folder whose weights it starts with; None for those that the
+            hyperparameters name.
+        accompany: Puts files of the checkpoint into the folder that becomes its published version.
     """
 
     callbacks: tuple[TrainerCallback, ...] = ()
     stop: StopRequest = field(default_factory=StopRequest)
+    weights: Path | None = None
+    accompany: Callable[[Checkpoint, Path], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""output/failure: why a job failed, in one line first, which is what SageMaker shows.
+
+`ClientError` begins what the job's owner can put right, `AlgorithmError` what not, as in SageMaker's
+own algorithms, and `Stopped` what is no failure: a job that was told to end. The lines below the first hold every problem, and a traceback where there is one.
+"""
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from contract.errors import ContractError, OptionsError
+from trainer.errors import (
+    ArchiveError,
+    BadImages,
+    CheckpointError,
+    DatasetError,
+    Stopped,
+    TrainerError,
+    WeightsUnavailable,
+)
+from trainer.sagemaker.folders import Folders
+
+SHOWN: Final = 1024
+"""Characters of the file that SageMaker shows."""
+
+_OWNERS: Final = (ArchiveError, BadImages, CheckpointError, DatasetError, WeightsUnavailable)
+_CUT: Final = "..."
+
+
+@contextmanager
+def outcome(folders: Folders) -> Iterator[None]:
+    """Leave output/failure where the block ends with an error, else output/success.
+
+    Neither is written where there is no container: no folder for it to lie in.
+    """
+    for path in (folders.failure, folders.success):
+        path.unlink(missing_ok=True)
+    try:
+        yield
+    except OptionsError as err:
+        write_failure(folders, "ClientError", err.problems)
+        raise
+    except TrainerError as err:  # the last of several lines says what to do
+        write_failure(folders, _kind(err), [*err.problems[-1:], *err.problems[:-1]])
+        raise
+    except ContractError as err:
+        write_failure(folders, "AlgorithmError", str(err).splitlines())
+        raise
+    except (Stopped, KeyboardInterrupt):
+        where = f"asked to end; the same job goes on with what is in {folders.checkpoints}"
+        write_failure(folders, "Stopped", [where])
+        raise
+    except Exception as err:  # whatever it is: this file is all that the job's owner is shown
+        problem = f"{type(err).__name__}: {' '.join(str(err).split())}"
+        write_failure(folders, "AlgorithmError", [problem], traceback.format_exc())
+        raise
+    if folders.base.is_dir():
+        folders.success.parent.mkdir(parents=True, exist_ok=True)
+        folders.success.touch()
+
+
+def write_failure(folders: Folders, kind: str, problems: Sequence[str], details: str = "") -> None:
+    """Write why a job failed, where there is a container."""
+    if not folders.base.is_dir():
+        return
+    folders.failure.parent.mkdir(parents=True, exist_ok=True)
+    lines = [first_line(kind, problems), *(problems if len(problems) > 1 else ()), details]
+    text = "".join(f"{line}\n" for line in lines if line)
+    folders.failure.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def first_line(kind: str, problems: Sequence[str]) -> str:
+    """The kind and the problems, in one line of up to SHOWN characters."""
+    line = f"{kind}: {'; '.join(problems)}".replace("\n", " ")
+    return line if len(line) <= SHOWN else line[: SHOWN - len(_CUT)] + _CUT
+
+
+def _kind(err: TrainerError) -> str:
+    return "ClientError" if err.exit_code == 2 or isinstance(err, _OWNERS) else "AlgorithmError"

@@ -1,0 +1,113 @@
+"""A training job whose words are good -> its model, in this process: what needs torch.
+
+The run's folder is the container's checkpoint folder, so that a job that was broken off, as a spot
+machine is, goes on when it is started again with that folder.
+"""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from contract.errors import OptionsError
+from contract.labels import read_labels
+from contract.model_config import LABELS_FILE
+from trainer.checkpoints import open_checkpoint
+from trainer.commands import what_was_done
+from trainer.datasets.dataset import Dataset
+from trainer.errors import JobConflict, PeersLost, RunConflict
+from trainer.fit import FitResult, fit
+from trainer.sagemaker.archive import write_archive
+from trainer.sagemaker.artefacts import copy_checkpoint, copy_metrics, write_labels
+from trainer.sagemaker.classification_channels import read_classification
+from trainer.sagemaker.hyperparameters import Host
+from trainer.sagemaker.image_classification import ImageClassification
+from trainer.sagemaker.incremental import MODEL_CHANNEL, check_classes
+from trainer.sagemaker.training_job import TrainingJob
+from trainer.settings import FitSettings
+from trainer.stopping import StopRequest
+from trainer.tasks.task import Task
+from trainer.training import Hooks
+
+_CLASS_COUNT = "num_classes"
+_LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "timed out")
+
+logger = logging.getLogger(__name__)
+
+
+def default_processes() -> int:
+    """One process for each GPU of this host, or one."""
+    return max(1, torch.cuda.device_count())
+
+
+def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
+    """Train, evaluate and publish; what the command prints.
+
+    Args:
+        job: The job.
+        processes: Processes of this host that do so, this one among them.
+        stop: How it is asked to end.
+
+    Raises:
+        TrainerError: The data, the checkpoints or the machine do not fit what is wanted.
+        ContractError: The model cannot be published.
+    """
+    host = Host(processes, has_gpu=torch.cuda.is_available())
+    recipe = job.asked.recipe(host)
+    for note in job.asked.notes(host):
+        logger.warning("event=note %s", note)
+    if job.start is not None and recipe.pretrained:
+        logger.warning("event=note use_pretrained_model: the model channel's weights go before")
+    accompany = partial(copy_checkpoint, architecture=job.architecture)
+    hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany)
+    try:
+        result = fit(_fit_settings(job), recipe, partial(_read, job), hooks)
+    except RunConflict as err:
+        raise JobConflict(err.problems[:-1]) from err
+    except RuntimeError as err:  # what gloo and torch raise for NCCL where a process is gone
+        if job.container.hosts.count * processes > 1 and any(x in str(err) for x in _LOST_PEER):
+            raise PeersLost(job.container.hosts.current, str(err).splitlines()[0]) from err
+        raise
+    return "" if result is None else _leave(job, result)
+
+
+def _leave(job: TrainingJob, result: FitResult) -> str:
+    """Leave what SageMaker's users look for beside the model; what the command prints."""
+    model_dir = result.published.model_dir
+    assert isinstance(model_dir, Path)  # noqa: S101 - the model folder is one
+    write_labels(job.folders.model, read_labels(model_dir / LABELS_FILE))
+    copy_metrics(job.folders.checkpoints, job.folders)
+    text = what_was_done(result)
+    if job.settings.archive is None:
+        return text
+    write_archive(job.folders.model, job.settings.archive)
+    return f"{text}\nwrote {job.settings.archive}"
+
+
+def _fit_settings(job: TrainingJob) -> FitSettings:
+    return FitSettings(
+        task=job.settings.algorithm,
+        data=job.folders.data,
+        model_repository=job.folders.model,
+        name=job.settings.name,
+        output_dir=job.folders.checkpoints,
+        tensorboard_dir=job.folders.tensorboard,
+        skip_bad_images=job.settings.skip_bad_images,
+        restart=job.settings.restart,
+    )
+
+
+def _read(job: TrainingJob, _task: Task, _data: Path) -> Dataset:
+    """The dataset in the job's channels; of a model that is trained further, of the same classes."""
+    channels = {
+        name: channel for name, channel in job.container.channels.items() if name != MODEL_CHANNEL
+    }
+    if not isinstance(job.asked, ImageClassification):
+        raise OptionsError([f"algorithm: {job.settings.algorithm} has no reader of channels yet"])
+    dataset = read_classification(
+        channels, job.asked.num_classes, bool(job.asked.multi_label), job.workspace
+    )
+    if job.start is not None and _CLASS_COUNT not in job.architecture.values:
+        check_classes(open_checkpoint(job.start), dataset.labels)
+    return dataset

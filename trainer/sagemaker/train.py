@@ -1,0 +1,145 @@
+"""`aperture-train train`: a SageMaker container's folders -> a trained model in its model folder.
+
+    input/config --read--> container --parse--> the algorithm's own hyperparameters
+        one process:               job.py, in this one
+        several GPUs or hosts:     torchrun starts this command once for each, and this one waits
+
+What can be wrong with the job's own words is found here, before torch is imported. The price of
+several processes is that each reads them again.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+from contract.errors import OptionsError
+from contract.options import build
+from trainer.errors import PeersLost, ProcessLost, Stopped, TrainerError
+from trainer.sagemaker.algorithms import ALGORITHMS
+from trainer.sagemaker.container import read_container
+from trainer.sagemaker.failure import outcome
+from trainer.sagemaker.folders import BASE_DIR, Folders
+from trainer.sagemaker.given import Given
+from trainer.sagemaker.hosts import torchrun, variables
+from trainer.sagemaker.incremental import MODEL_CHANNEL, Architecture, starting_checkpoint
+from trainer.sagemaker.launch import leave_status, left_status, run_processes
+from trainer.sagemaker.settings import TrainSettings
+from trainer.sagemaker.training_job import TrainingJob
+from trainer.stopping import stopping_on_sigterm
+
+LOCAL_RANK: Final = "LOCAL_RANK"
+"""torchrun's number of a process on its host: set in those that it started alone."""
+
+_BASE_DIR: Final = "SAGEMAKER_BASE_DIR"
+
+
+def train(
+    layers: Sequence[Mapping[str, object]],
+    given: Given,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+) -> str:
+    """Run a training job.
+
+    Args:
+        layers: What is given for the options, the first winning.
+        given: Hyperparameters that win over those of the container's file.
+        argv: The command line, for further processes of it.
+        environ: The variables.
+
+    Returns:
+        What the command prints: the metrics and where the model is.
+
+    Raises:
+        OptionsError: The job's words cannot be used.
+        TrainerError: It cannot be trained.
+        SystemExit: Processes that this one started ended with this status, and said why.
+        Stopped: SIGTERM asked for it; the same job goes on.
+    """
+    places = [{"base_dir": environ[_BASE_DIR]}] if environ.get(_BASE_DIR) else []
+    base_dirs = [layer["base_dir"] for layer in (*layers, *places) if "base_dir" in layer]
+    folders = Folders(Path(str(base_dirs[0])) if base_dirs else BASE_DIR)
+    # A host's first process says what came of it.
+    leaves_word = environ.get(LOCAL_RANK, "0") == "0"
+    with outcome(folders) if leaves_word else nullcontext(), stopping_on_sigterm() as stop:
+        settings = build(TrainSettings, *layers, *places)
+        with _workspace(settings.workspace) as workspace:
+            job = _read_job(settings, given, workspace)
+            from trainer.sagemaker.job import default_processes, run_job  # noqa: PLC0415 - torch, only for good options
+
+            if LOCAL_RANK in environ:
+                with _status_left(job) if leaves_word else nullcontext():
+                    return run_job(job, int(environ["LOCAL_WORLD_SIZE"]), stop)
+            processes = settings.processes or default_processes()
+            if job.container.hosts.count * processes == 1:
+                return run_job(job, processes, stop)
+            _launch(job, processes, argv, environ)
+            return ""
+
+
+def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> TrainingJob:
+    folders = Folders(settings.base_dir)
+    container = read_container(folders)
+    asked = ALGORITHMS[settings.algorithm].parse({**container.hyperparameters, **given.values()})
+    architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
+    channel = container.channels.get(MODEL_CHANNEL)
+    start = (
+        None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)
+    )
+    return TrainingJob(settings, folders, container, asked, workspace, start)
+
+
+def _launch(
+    job: TrainingJob, processes: int, argv: Sequence[str], environ: Mapping[str, str]
+) -> None:
+    """Run this host's processes.
+
+    Raises:
+        ProcessLost: One of them ended without a word.
+        SystemExit: The first of them said why it ended with this status.
+    """
+    hosts, workspace = job.container.hosts, job.workspace
+    more = [*argv, f"--workspace={workspace}"]
+    command = torchrun(hosts, processes, job.settings.master_port, more)
+    leave_status(workspace, None)
+    ended = run_processes(command, {**environ, **variables(hosts, environ)})
+    if ended.status == 0:
+        return
+    status = left_status(workspace)
+    # torchrun stops the others where one is lost.
+    if status is None or (status == Stopped.exit_code and not ended.was_told):
+        raise ProcessLost(hosts.current, ended.status)
+    raise SystemExit(status)
+
+
+@contextmanager
+def _status_left(job: TrainingJob) -> Iterator[None]:
+    """Leave the status that this process ends with where its launcher finds it.
+
+    Not where another process of this host was lost: the launcher knows better why.
+    """
+    try:
+        yield
+    except PeersLost:
+        if job.container.hosts.count > 1:
+            leave_status(job.workspace, PeersLost.exit_code)
+        raise
+    except (OptionsError, TrainerError, Stopped) as err:
+        leave_status(job.workspace, err.exit_code)
+        raise
+    except Exception:
+        leave_status(job.workspace, 1)
+        raise
+
+
+@contextmanager
+def _workspace(given: Path | None) -> Iterator[Path]:
+    """The folder that was given, or a temporary one."""
+    if given is None:
+        with tempfile.TemporaryDirectory(prefix="aperture-train-") as folder:
+            yield Path(folder)
+    else:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given
