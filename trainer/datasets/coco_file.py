@@ -27,9 +27,15 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _key(value: object) -> int | str:
+def key_of(value: object) -> int | str | None:
+    """The id that a value says; None where it is none."""
     key = _whole(value)
-    if isinstance(key, bool) or not isinstance(key, int | str):
+    return key if isinstance(key, int | str) and not isinstance(key, bool) else None
+
+
+def _key(value: object) -> int | str:
+    key = key_of(value)
+    if key is None:
         raise PydanticCustomError("id", "Input should be a whole number or text")
     return key
 
@@ -109,6 +115,11 @@ def read_coco_file(path: Path) -> CocoFile:
         data = path.read_bytes()
     except OSError as err:
         return CocoFile(faults=(f"cannot be read: {err.strerror}",))
+    return parse_coco(data)
+
+
+def parse_coco(data: bytes) -> CocoFile:
+    """What JSON says."""
     try:
         whole = _Whole.model_validate_json(data)
     except ValidationError as err:

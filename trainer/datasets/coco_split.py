@@ -13,15 +13,23 @@ from trainer.datasets.dataset import Problem, is_inside, why_no_file
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A split's JSON file and where it lies."""
+    """A split's JSON file and where it lies.
+
+    Attributes:
+        root: The dataset's folder.
+        path: The file.
+        content: What it says.
+        pictures: What file names are relative to, from the file's folder.
+    """
 
     root: Path
     path: Path
     content: CocoFile
+    pictures: str = "."
 
     def file_of(self, image: Image) -> Path:
-        """Where a picture lies: file names are relative to the JSON's folder."""
-        return self.path.parent / image.file_name
+        """Where a picture lies."""
+        return self.path.parent / self.pictures / image.file_name
 
     def holds(self, image: Image) -> bool:
         """Whether a picture's path stays in the dataset."""

@@ -2,6 +2,7 @@
 
 from trainer.sagemaker.channel import Channel
 from trainer.sagemaker.classification_channels import read_classification
+from trainer.sagemaker.detection_channels import read_detection
 from trainer.sagemaker.segmentation_channels import read_segmentation
 
-__all__ = ["Channel", "read_classification", "read_segmentation"]
+__all__ = ["Channel", "read_classification", "read_detection", "read_segmentation"]

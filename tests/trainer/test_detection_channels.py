@@ -1,0 +1,250 @@
+"""Channels of object detection: images/ with annotations.json, and Ground Truth's manifests, give
+the objects that COCO's files give."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainer.channel_folders import channel, channels, contents, send
+from tests.trainer.coco_folders import CATEGORIES, write_coco_folder
+from tests.trainer.recordio import frame
+from trainer.datasets.coco import ANNOTATIONS_FILE, read_coco
+from trainer.datasets.coco_objects import objects_of
+from trainer.datasets.dataset import Dataset
+from trainer.errors import DatasetError
+from trainer.sagemaker.channels import read_detection
+
+COUNTS = {"train": 6, "validation": 3}
+NAME_OF = {3: "disc", 9: "square"}
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return read_coco(write_coco_folder(tmp_path_factory.mktemp("coco"), COUNTS))
+
+
+def said(coco: Dataset, split: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((coco.root / split / ANNOTATIONS_FILE).read_text())
+    return content
+
+
+def write_boxes(
+    coco: Dataset, root: Path, split: str, category: Callable[[int], object] = int
+) -> Path:
+    """A split as SageMaker has it: corners instead of sizes, and no categories."""
+    (root / "images").mkdir(parents=True)
+    content = said(coco, split)
+    for image in content["images"]:
+        name = image["file_name"]
+        (root / "images" / name).write_bytes((coco.root / split / name).read_bytes())
+    annotations = [
+        {
+            "image_id": one["image_id"],
+            "bbox": [x, y, x + width, y + height],
+            "category_id": category(one["category_id"]),
+        }
+        for one in content["annotations"]
+        for x, y, width, height in [one["bbox"]]
+    ]
+    write(root, {"images": content["images"], "annotations": annotations})
+    return root
+
+
+def write(root: Path, content: object) -> None:
+    (root / "annotations.json").write_text(json.dumps(content))
+
+
+def change(root: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads((root / "annotations.json").read_text())
+    edit(content)
+    write(root, content)
+
+
+@pytest.mark.parametrize("training", ["training", "train"])
+def test_boxes_of_two_corners_are_the_objects_of_coco(
+    coco: Dataset, tmp_path: Path, training: str
+) -> None:
+    write_boxes(coco, tmp_path / training, "train")
+    write_boxes(coco, tmp_path / "validation", "validation")
+    given = channels(tmp_path, None, training, "validation")
+    found = read_detection(given, tmp_path / "workspace")
+    assert contents(found) == contents(coco)
+    assert found.labels == ("3", "9")
+    assert found.problems == ()
+    assert CATEGORIES[0]["id"] == 3
+
+
+def test_a_category_is_a_label_whether_it_is_a_number_or_a_name(
+    coco: Dataset, tmp_path: Path
+) -> None:
+    labels = {}
+    for kind, category in (("text", NAME_OF.__getitem__), ("digits", str), ("float", float)):
+        write_boxes(coco, tmp_path / kind / "training", "train", category)
+        found = read_detection(channels(tmp_path / kind, None, "training"), tmp_path)
+        labels[kind] = found.labels
+    assert labels == {"text": ("disc", "square"), "digits": ("3", "9"), "float": ("3", "9")}
+
+
+def test_without_a_validation_a_fixed_share_is_held_out(coco: Dataset, tmp_path: Path) -> None:
+    write_boxes(coco, tmp_path / "training", "train")
+    given = channels(tmp_path, None, "training")
+    found = read_detection(given, tmp_path)
+    assert {split: len(samples) for split, samples in found.splits.items()} == {
+        "train": 5,
+        "validation": 1,
+    }
+    names = [sample.path.name for samples in found.splits.values() for sample in samples]
+    assert sorted(names) == [f"00{n}.png" for n in range(6)]
+    assert read_detection(given, tmp_path) == found
+    half = read_detection(given, tmp_path, validation_share=0.5)
+    assert len(half.splits["validation"]) == 3
+    assert set(found.splits["validation"]) < set(half.splits["validation"])
+    change(tmp_path / "training", lambda content: content["images"].reverse())
+    turned = read_detection(given, tmp_path)
+    assert turned.splits["validation"] == found.splits["validation"], "the order does not matter"
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (
+            lambda content: [one.update(bbox=[0.1, 0.2, 0.5, 1]) for one in content["annotations"]],
+            "each bbox lies between 0 and 1, as shares of the picture; expected xmin, ymin, xmax, "
+            "ymax in pixels",
+        ),
+        (
+            lambda content: content["annotations"][1].update(bbox=[9, 5, 4, 8]),
+            "annotations[1]: bbox [9, 5, 4, 8], expected xmin, ymin, xmax, ymax, of which the "
+            "latter are no smaller",
+        ),
+        (
+            lambda content: content["annotations"][1].update(bbox=[1, 2, 3]),
+            "annotations[1].bbox: List should have at least 4 items after validation, not 3, got "
+            "[1, 2, 3]",
+        ),
+        (
+            lambda content: content["annotations"][0].update(image_id=77),
+            "annotations[0]: there is no image of the image_id 77",
+        ),
+        (
+            lambda content: content["annotations"][0].update(category_id=None),
+            "annotations[0].category_id: Input should be a whole number or text, got None",
+        ),
+        (
+            lambda content: content["images"][0].update(file_name="../../x.png"),
+            "image 0: '../../x.png' leads out of the dataset's folder",
+        ),
+        (
+            lambda content: content["images"][1].update(id=0),
+            "image id 0 occurs 2 times",
+        ),
+        (lambda content: content.clear(), "annotates nothing; expected images and annotations"),
+    ],
+)
+def test_what_annotations_cannot_mean_is_told(
+    coco: Dataset, tmp_path: Path, edit: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    root = write_boxes(coco, tmp_path / "training", "train")
+    change(root, edit)
+    with pytest.raises(DatasetError) as caught:
+        read_detection(channels(tmp_path, None, "training"), tmp_path)
+    assert caught.value.problems[0] == f"{root}/annotations.json: {told}"
+
+
+def test_missing_pictures_and_wrong_sizes_are_problems(coco: Dataset, tmp_path: Path) -> None:
+    root = write_boxes(coco, tmp_path / "training", "train")
+    (root / "images" / "000.png").unlink()
+    change(root, lambda content: content["images"][1].update(width=41))
+    found = read_detection(channels(tmp_path, None, "training"), tmp_path)
+    assert sorted(map(str, found.problems)) == [
+        f"{root}/images/000.png: file is missing; annotations.json names it",
+        f"{root}/images/001.png: is of 40 x 64 pixels, as it stands upright, but the JSON says "
+        "41 x 64",
+    ]
+
+
+def ground_truth(coco: Dataset, split: str) -> list[dict[str, Any]]:
+    """The lines of a manifest as Ground Truth writes them."""
+    lines = []
+    for sample in coco.splits[split]:
+        objects = objects_of(sample)
+        boxes = [
+            {
+                "class_id": one.label,
+                "left": one.box_xyxy_px[0],
+                "top": one.box_xyxy_px[1],
+                "width": one.box_xyxy_px[2] - one.box_xyxy_px[0],
+                "height": one.box_xyxy_px[3] - one.box_xyxy_px[1],
+            }
+            for one in objects.instances
+        ]
+        size = {"width": objects.width, "height": objects.height, "depth": 3}
+        lines.append(
+            {
+                "source-ref": str(sample.path),
+                "bounding-box": {"image_size": [size], "annotations": boxes},
+                "bounding-box-metadata": {
+                    "objects": [{"confidence": 0.9} for _ in boxes],
+                    "class-map": {
+                        str(one.label): coco.labels[one.label] for one in objects.instances
+                    },
+                    "type": "groundtruth/object-detection",
+                },
+            }
+        )
+    return lines
+
+
+def test_manifests_of_boxes_and_their_pipes_are_the_objects_of_coco(
+    coco: Dataset, tmp_path: Path
+) -> None:
+    by_manifest, by_pipe = {}, {}
+    for name, split in (("training", "train"), ("validation", "validation")):
+        lines = ground_truth(coco, split)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "boxes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        by_manifest[name] = replace(
+            channel(tmp_path / name, "application/x-recordio"),
+            attribute_names=("source-ref", "bounding-box"),
+        )
+        by_pipe[name] = replace(
+            by_manifest[name], folder=tmp_path / "pipe" / name, pipe=True, recordio_wrapper=True
+        )
+        stream = (
+            frame(Path(line["source-ref"]).read_bytes())
+            + frame(json.dumps(line["bounding-box"]).encode())
+            for line in lines
+        )
+        send(by_pipe[name], b"".join(stream))
+    found = read_detection(by_manifest, tmp_path / "workspace")
+    assert contents(found) == contents(coco)
+    assert found.labels == coco.labels
+    found = read_detection(by_pipe, tmp_path / "workspace")
+    assert contents(found) == contents(coco)
+    assert found.labels == ("0", "1")
+    held = read_detection({"training": by_manifest["training"]}, tmp_path / "workspace")
+    assert {split: len(samples) for split, samples in held.splits.items()} == {
+        "train": 5,
+        "validation": 1,
+    }
+
+
+def test_boxes_that_are_none_are_told_by_their_line(coco: Dataset, tmp_path: Path) -> None:
+    lines = ground_truth(coco, "train")
+    lines[0]["bounding-box"]["annotations"][0]["width"] = "wide"
+    lines[2]["bounding-box"] = 3
+    lines[3]["bounding-box"]["annotations"][0]["class_id"] = -1
+    (tmp_path / "training").mkdir()
+    path = tmp_path / "training" / "boxes.manifest"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DatasetError) as caught:
+        read_detection(channels(tmp_path, None, "training"), tmp_path)
+    assert [line.removeprefix(f"{path} line ") for line in caught.value.problems] == [
+        "1: annotations.0.width: Input should be a valid number, unable to parse string as a number",
+        "3: annotation: Input should be a valid dictionary or instance of _Boxes",
+        "4: annotations.0.class_id: Input should be greater than or equal to 0",
+    ]

@@ -1,0 +1,81 @@
+"""Channels of object detection -> a Dataset: images/ with annotations.json, or augmented manifests.
+
+    training (or train)     the pictures and their boxes
+    validation              likewise; without it, a fixed share of the training is held out
+
+A label is a category_id as text; of a manifest, the class's name where its metadata name every class,
+else its index.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from trainer.datasets.annotated import missing_files
+from trainer.datasets.box_folder import read_box_folders
+from trainer.datasets.class_names import class_names
+from trainer.datasets.coco_dataset import RESERVED
+from trainer.datasets.coco_objects import objects_of
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.datasets.held_out import held_out
+from trainer.datasets.manifest_boxes import box_samples
+from trainer.errors import DatasetError
+from trainer.sagemaker.channel import Channel, common_folder, needed
+from trainer.sagemaker.contents import kind_of, read_manifest
+
+TRAINING: Final = "training"
+VALIDATION_SHARE: Final = 0.2
+"""Of the training's pictures, where there is no validation channel."""
+
+
+def read_detection(
+    channels: Mapping[str, Channel], workspace: Path, validation_share: float = VALIDATION_SHARE
+) -> Dataset:
+    """Read the training channel, and the validation channel if there is one.
+
+    Args:
+        channels: The job's channels by name.
+        workspace: A folder of this training alone, for what comes through pipes or is fetched.
+        validation_share: How much of the training is held out where there is no validation.
+
+    Raises:
+        DatasetError: A channel is missing or holds other files; a line each.
+        BucketError: An object that a manifest names cannot be fetched.
+    """
+    name = TRAIN if TRAIN in channels and TRAINING not in channels else TRAINING
+    found = needed(channels, name, *(one for one in (VALIDATION,) if one in channels))
+    train, validation = found[0], found[1] if len(found) > 1 else None
+    if kind_of(train) == "manifest":
+        return _read_manifests(train, validation, workspace, validation_share)
+    folder = validation.folder if validation is not None else None
+    return read_box_folders(common_folder(found), train.folder, folder, validation_share)
+
+
+def _read_manifests(
+    train: Channel, validation: Channel | None, workspace: Path, share: float
+) -> Dataset:
+    entries = {TRAIN: list(read_manifest(train, workspace, by_reference=False))}
+    if validation is not None:
+        entries[VALIDATION] = list(read_manifest(validation, workspace, by_reference=False))
+    else:
+        names = [entry.picture.name for entry in entries[TRAIN]]
+        held = held_out(names, share, train.folder)
+        entries = {
+            split: [one for place, one in enumerate(entries[TRAIN]) if (place in held) == is_held]
+            for split, is_held in ((TRAIN, False), (VALIDATION, True))
+        }
+    problems = tuple(problem for found in entries.values() for problem in missing_files(found))
+    samples = {split: box_samples(found) for split, found in entries.items()}
+    last = max(
+        (one.label for found in samples.values() for s in found for one in objects_of(s).instances),
+        default=0,
+    )
+    labels = class_names([entry for found in entries.values() for entry in found], last + 1)
+    if RESERVED in labels:
+        raise DatasetError(f"{train.folder}: class {RESERVED!r}: an answer has a key of that name")
+    return Dataset(
+        common_folder([train] if validation is None else [train, validation]),
+        labels,
+        samples,
+        problems,
+    ).without({problem.path for problem in problems})
