@@ -14,7 +14,9 @@ from tests.trainer.conftest import write_digits
 from tests.trainer.recordio import frame
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.image_folder import read_image_folder
-from trainer.sagemaker.channels import read_classification
+from trainer.errors import DatasetError
+from trainer.sagemaker.channels import Channel, read_classification
+from trainer.tasks import load_task
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +175,175 @@ def test_several_classes_of_a_picture_are_the_same_in_every_format(
     ):
         found = read_classification(given, 4, multi_label=True, workspace=tmp_path)
         assert contents(found) == expected
+
+
+def refused(given: dict[str, Channel], root: Path, num_classes: int = 4) -> tuple[str, ...]:
+    with pytest.raises(DatasetError) as caught:
+        read_classification(given, num_classes, multi_label=False, workspace=root / "workspace")
+    return caught.value.problems
+
+
+def test_classes_beyond_num_classes_are_told_by_their_place(
+    folder: Dataset, tmp_path: Path
+) -> None:
+    splits = ("train", "validation")
+    told = "got the class 3, expected a whole number from 0 to 2 (num_classes is 3)"
+    write_records(folder, tmp_path, lambda index: [index])
+    lines = refused(channels(tmp_path, None, *splits), tmp_path, num_classes=3)
+    assert lines[0] == f"{tmp_path}/train/train_1.rec record 3: {told}"
+    assert len(lines) == 3 + 2
+    write_lists(folder, tmp_path)
+    given = channels(folder.root, None, *splits)
+    given |= channels(tmp_path, None, "train_lst", "validation_lst")
+    lines = refused(given, tmp_path, num_classes=3)
+    assert lines[0] == f"{tmp_path}/train_lst/train.lst line 10: {told}"
+    write_manifests(folder, tmp_path / "manifests", lambda index: index)
+    lines = refused(channels(tmp_path / "manifests", None, *splits), tmp_path, num_classes=3)
+    assert lines[0] == f"{tmp_path}/manifests/train/train.manifest line 10: {told}"
+
+
+def test_classes_that_no_picture_shows_are_kept_and_told(folder: Dataset, tmp_path: Path) -> None:
+    write_records(folder, tmp_path, lambda index: [index])
+    given = channels(tmp_path, None, "train", "validation")
+    found = read_classification(given, 6, multi_label=False, workspace=tmp_path)
+    assert found.labels == tuple("012345")
+    assert found.warnings == (
+        "channel train: no picture of 2 classes: 4, 5",
+        "channel validation: no picture of 2 classes: 4, 5",
+    )
+    assert load_task("image-classification").faults(found) == []
+
+
+def test_channels_that_are_missing_the_same_or_of_another_content_are_told(
+    folder: Dataset, tmp_path: Path
+) -> None:
+    both = channels(folder.root, "application/x-image", "train", "validation")
+    train = both["train"]
+    assert refused({"train": train}, tmp_path) == (
+        "channel 'validation' is missing; got the channels train",
+    )
+    assert refused({**both, "validation": replace(train, name="validation")}, tmp_path) == (
+        f"{train.folder}: is both channels train and validation; training and validation data "
+        "have to lie in different folders",
+    )
+    assert refused(both, tmp_path) == (
+        "channel 'train_lst' is missing; got the channels train, validation",
+    )
+    text = {**both, "train": replace(train, content_type="text/csv")}
+    assert refused(text, tmp_path) == (
+        "channel train: got the content type 'text/csv', expected application/x-recordio or "
+        "application/x-image",
+    )
+    pipe = {**both, "train": replace(train, pipe=True)}
+    assert refused(pipe, tmp_path) == (
+        "channel train: got application/x-image in a pipe without records; expected "
+        "application/x-recordio, or RecordWrapperType RecordIO",
+    )
+    records = {**both, "train": replace(train, content_type="application/x-recordio")}
+    [told] = refused(records, tmp_path)
+    assert told.startswith(f"{train.folder}: the channel train has to hold .rec files; got 000.png")
+    kind = "application/x-recordio; label-format=one-hot"
+    assert refused({**both, "train": replace(train, content_type=kind)}, tmp_path) == (
+        "channel train: got label-format=one-hot in the content type, expected multi-hot or "
+        "class-id",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("1\t0", "got 2 fields ['1', '0'], expected lines of index, label and relative path"),
+        ("1 0 a.png", "got 1 fields ['1 0 a.png'], expected lines of"),
+        ("1\tcat\ta.png", "label is no number: could not convert string to float: 'cat'"),
+        ("1\t0\t../../a.png", "'../../a.png' leads out of "),
+        ("1\t0\t/etc/passwd", "'/etc/passwd' leads out of "),
+        ("1\t0.5\ta.png", "got the class 0.5, expected a whole number from 0 to 3"),
+        ("1\tnan\ta.png", "got the class nan, expected a whole number"),
+        ("1\t-1\ta.png", "got the class -1, expected a whole number"),
+        ("1\t1\t0\ta.png", "got 2 labels, expected one; several need multi_label"),
+        ("0\t0\ta.png", "index 0 is that of line 1 already"),
+    ],
+)
+def test_lines_of_a_list_that_mean_nothing_are_told(
+    folder: Dataset, tmp_path: Path, line: str, told: str
+) -> None:
+    write_lists(folder, tmp_path)
+    path = tmp_path / "train_lst" / "train.lst"
+    path.write_text(f"0\t0\t0/000.png\n{line}\n")
+    given = channels(folder.root, None, "train", "validation")
+    given |= channels(tmp_path, None, "train_lst", "validation_lst")
+    [fault] = refused(given, tmp_path)
+    assert fault.startswith(f"{path} line 2: {told}")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "is no JSON: "),
+        ("[1]", "is no JSON object such as "),
+        ('{"source-ref": "a.png"}', "got the attributes source-ref, expected text in source-ref"),
+        ('{"source-ref": 1, "class": 0}', "got the attributes source-ref, class, expected text in"),
+        ('{"source-ref": "http://x/a.png", "class": 0}', "got 'http://x/a.png', expected s3://"),
+        (
+            '{"source-ref": "s3://bucket", "class": 0}',
+            "got 's3://bucket', expected s3://BUCKET/KEY",
+        ),
+        ('{"source-ref": "../../a.png", "class": 0}', "'../../a.png' leads out of "),
+        ('{"source-ref": "a.png", "class": "cat"}', "got 'cat', expected a number or a list"),
+        ('{"source-ref": "a.png", "class": true}', "got 'True', expected a class index"),
+        ('{"source-ref": "a.png", "class": [1, 0, 0, 0]}', "got 4 labels, expected one; several"),
+    ],
+)
+def test_lines_of_a_manifest_that_mean_nothing_are_told(
+    folder: Dataset, tmp_path: Path, line: str, told: str
+) -> None:
+    write_manifests(folder, tmp_path, int)
+    path = tmp_path / "train" / "train.manifest"
+    first = json.dumps({"source-ref": str(folder.samples[0].path), "class": 0})
+    path.write_text(f"{first}\n\n{line}\n")
+    [fault] = refused(channels(tmp_path, None, "train", "validation"), tmp_path)
+    assert fault.startswith(f"{path} line 3: {told}")
+
+
+def test_attributes_that_are_not_plain_have_to_be_named(folder: Dataset, tmp_path: Path) -> None:
+    write_manifests(folder, tmp_path, int)
+    path = tmp_path / "train" / "train.manifest"
+    line = {"image-ref": str(folder.samples[0].path), "class": 0, "other": 1}
+    path.write_text(json.dumps(line))
+    given = channels(tmp_path, None, "train", "validation")
+    assert refused(given, tmp_path) == (
+        f"{path} line 1: got the attributes image-ref, class, other, of which it is not plain "
+        "which are the picture and its annotation; name both with AttributeNames",
+    )
+    given["train"] = replace(given["train"], attribute_names=("image-ref", "class"))
+    found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
+    assert contents(found)["train"] == contents(folder)["train"][:1]
+    given["train"] = replace(given["train"], attribute_names=("image-ref",))
+    assert refused(given, tmp_path) == (
+        f"{path}: got the AttributeNames image-ref, expected two: the picture's and its "
+        "annotation's",
+    )
+
+
+def test_missing_pictures_are_problems_and_not_samples(folder: Dataset, tmp_path: Path) -> None:
+    write_lists(folder, tmp_path)
+    with (tmp_path / "train_lst" / "train.lst").open("a") as file:
+        file.write("999\t0\t0/missing.png\n")
+    given = channels(folder.root, None, "train", "validation")
+    given |= channels(tmp_path, None, "train_lst", "validation_lst")
+    found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
+    assert list(map(str, found.problems)) == [
+        f"{folder.root}/train/0/missing.png: file is missing; {tmp_path}/train_lst/train.lst line "
+        "13 names it"
+    ]
+    assert contents(found) == contents(folder)
+
+
+def test_a_picture_and_a_label_of_a_pipe_come_in_pairs(folder: Dataset, tmp_path: Path) -> None:
+    one = channels(tmp_path, "application/x-recordio", "train", "validation")
+    given = {name: replace(c, pipe=True, recordio_wrapper=True) for name, c in one.items()}
+    send(given["train"], frame(b"picture") + frame(b"0") + frame(b"picture"))
+    workspace = tmp_path / "workspace"
+    assert refused(given, tmp_path) == (
+        f"{workspace}/train.rec: got 3 records, expected an annotation after each picture",
+    )

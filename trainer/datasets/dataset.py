@@ -81,6 +81,7 @@ class Dataset:
         splits: Samples of each split, in a stable order.
         problems: Files that are no pictures, found without opening any.
         warnings: What is odd but usable, one line each.
+        declared: Whether somebody said what the labels are, so that one may have no picture.
     """
 
     root: Path
@@ -88,6 +89,7 @@ class Dataset:
     splits: Mapping[str, tuple[Sample, ...]]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    declared: bool = False
 
     @property
     def samples(self) -> list[Sample]:

@@ -29,7 +29,9 @@ def spool(pipe: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_suffix(".lock").open("a", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.exists():
+        if target.exists():
+            logger.info("event=spooled_before pipe=%s file=%s", pipe, target)
+        else:
             _write(pipe, target)
     return target
 

@@ -51,7 +51,9 @@ def read_classification(
         raise DatasetError(*listed(faults))
     problems = tuple(problem for found in entries.values() for problem in missing_files(found))
     labels = class_names(entries[TRAIN], num_classes)
-    dataset = Dataset(common_folder(splits), labels, samples, problems)
+    dataset = Dataset(
+        common_folder(splits), labels, samples, problems, _warnings(samples, labels), declared=True
+    )
     return dataset.without({problem.path for problem in problems})
 
 
@@ -87,6 +89,19 @@ def _label_format(channel: Channel) -> LabelFormat:
                 f"channel {channel.name}: got label-format={other} in the content type, expected "
                 "multi-hot or class-id"
             )
+
+
+def _warnings(samples: Mapping[str, Sequence[Sample]], labels: Sequence[str]) -> tuple[str, ...]:
+    """The classes of num_classes that a split does not show."""
+    lines = []
+    for split, found in samples.items():
+        shown: set[object] = set()
+        for sample in found:
+            shown.update(sample.target if isinstance(sample.target, tuple) else {sample.target})
+        if hidden := [name for index, name in enumerate(labels) if index not in shown]:
+            some = ", ".join(listed(hidden))
+            lines.append(f"channel {split}: no picture of {len(hidden)} classes: {some}")
+    return tuple(lines)
 
 
 def _samples(
