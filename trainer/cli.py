@@ -33,6 +33,7 @@ from trainer.hyperparameters import ClassificationHyperparameters, Hyperparamete
 from trainer.sagemaker.given import Given
 from trainer.sagemaker.settings import TrainSettings
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings
+from trainer.stopping import stopping_on_sigterm
 from trainer.tasks import TASKS
 from trainer.version import trainer_version
 
@@ -56,7 +57,8 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     if cpu_limit() is not None:  # torch counts the node's cores; torchrun and users may say more
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
-    sys.exit(run(sys.argv[1:], os.environ))
+    with stopping_on_sigterm():  # the first process of a container is not ended by it otherwise
+        sys.exit(run(sys.argv[1:], os.environ))
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -107,7 +107,7 @@ def test_training_ends_by_the_signal_that_engines_send(
         wait_until(lambda: bool(list((tmp_path / "runs").glob("shapes/checkpoint-*"))), 120)
         _assert_restricted(running.program, FOREIGN)
         number = signal.Signals[training.config["StopSignal"]]
-        assert running.stop(number) == 130, running.log.read_text()
+        assert running.stop(number) == 143, running.log.read_text()
 
 
 def _long_training(training: Image, repository: Path, folder: Path, epochs: str) -> Container:
