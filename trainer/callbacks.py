@@ -138,7 +138,11 @@ class Stopping(TrainerCallback):
 
 
 class Progress(ProgressCallback):
-    """Transformers' progress bar, with log lines as key=value on stderr."""
+    """Transformers' progress bar, with log lines as key=value on stderr if asked for."""
+
+    def __init__(self, *, lines: bool) -> None:
+        super().__init__()
+        self._lines = lines
 
     def close(self) -> None:
         """End the bar's line, so that what is printed next begins one."""
@@ -155,7 +159,7 @@ class Progress(ProgressCallback):
         **_: object,
     ) -> None:
         """Write the numbers above the bar."""
-        if state.is_world_process_zero and logs:
+        if self._lines and state.is_world_process_zero and logs:
             fields = " ".join(f"{key}={value:.5g}" for key, value in logs.items())
             tqdm.write(f"step={state.global_step} {fields}", file=sys.stderr)
 

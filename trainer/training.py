@@ -47,7 +47,8 @@ class Hooks:
     """What a caller has a part in.
 
     Attributes:
-        callbacks: Called beside ours; validation metrics come by on_evaluate.
+        callbacks: Called beside ours; validation metrics come by on_evaluate. The log's numbers are
+            theirs to write: a tuning job would take ours for its own.
         stop: How it asks the training to end.
         weights: A checkpoint folder whose weights it starts with; None for those that the
             hyperparameters name.
@@ -96,7 +97,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
         trainer.save_untrained()
         return
     trainer.remove_callback(ProgressCallback)
-    progress = Progress()
+    progress = Progress(lines=not job.hooks.callbacks)
     for callback in (progress, *_callbacks(job, resume_from)):
         trainer.add_callback(callback)
     try:

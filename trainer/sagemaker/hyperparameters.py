@@ -6,17 +6,21 @@ What is common is how text becomes values, and what the container asks of each o
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from contract.errors import OptionsError
 from contract.options import Options, build
+from trainer.datasets.dataset import TRAIN, Dataset
 from trainer.hyperparameters import Hyperparameters
 from trainer.sagemaker.values import unquoted
 from trainer.tasks import TaskName
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+    from trainer.sagemaker.channel import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,15 @@ class SageMakerHyperparameters(Options):
         """What was given and is ignored or done otherwise, one line each, for the log."""
 
     @abstractmethod
+    def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
+        """The dataset in the job's channels.
+
+        Raises:
+            OptionsError: A hyperparameter that these channels need is missing.
+            DatasetError: The channels hold no dataset for this algorithm.
+        """
+
+    @abstractmethod
     def architecture(self) -> dict[str, str]:
         """What a model that is trained further must have been trained with."""
 
@@ -98,3 +111,15 @@ def split_note(name: str, batch_size: int, share: int, host: Host) -> list[str]:
         f"{name}: {batch_size} pictures are split over {host.processes} processes as {share} each, "
         f"so that a step sees {total}"
     ]
+
+
+def counted(dataset: Dataset, num_training_samples: int) -> Dataset:
+    """The dataset with a warning where it holds another number of training pictures than given."""
+    found = len(dataset.splits[TRAIN])
+    if found == num_training_samples:
+        return dataset
+    warning = (
+        f"num_training_samples is {num_training_samples}, but the train channel holds {found} "
+        "pictures, by which the learning rate's schedule goes"
+    )
+    return replace(dataset, warnings=(*dataset.warnings, warning))

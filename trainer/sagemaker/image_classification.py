@@ -4,17 +4,22 @@ Names, defaults and ranges are those of its guide. The recipe is its own: a cons
 that falls at epochs, no warm-up and no clipping; of the ResNets the model of the best epoch.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
+from contract.errors import OptionsError
 from contract.options import build
+from trainer.datasets.dataset import Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
 from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
     SageMakerHyperparameters,
+    counted,
     split_note,
 )
 from trainer.sagemaker.resnet_shapes import (
@@ -28,6 +33,7 @@ from trainer.sagemaker.values import Epochs, Truth
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+    from trainer.sagemaker.channel import Channel
 
 _PRETRAINED_SHAPE: Final = "3,224,224"
 _LISTS: Final = ("train_lst", "validation_lst")
@@ -171,6 +177,12 @@ class ImageClassification(SageMakerHyperparameters):
                 "pretrained": bool(self.use_pretrained_model),
                 "precision": self._precision(host),
                 "augmentation": self.augmentation_type,
+                "published_checkpoint": "best",
+                "early_stopping": self.early_stopping,
+                "early_stopping_min_epochs": self.early_stopping_min_epochs,
+                "early_stopping_patience": self.early_stopping_patience,
+                "early_stopping_tolerance": self.early_stopping_tolerance,
+                "checkpoint_epochs": self.checkpoint_frequency or 1,
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
                 **self._descent(),
@@ -193,6 +205,20 @@ class ImageClassification(SageMakerHyperparameters):
         if self.image_shape.startswith("1,"):
             notes.append(f"image_shape: {self.image_shape} is read as three equal channels")
         return notes
+
+    def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
+        """A classification dataset in RecordIO, in files with lists, or in augmented manifests."""
+        if self.resize is None and any(name in channels for name in _LISTS):
+            raise OptionsError(
+                [
+                    "resize: required with pictures in files of their own, but not given; expected "
+                    f"at least the height and width of image_shape {self.image_shape}"
+                ]
+            )
+        from trainer.sagemaker.channels import read_classification  # noqa: PLC0415 - when used
+
+        dataset = read_classification(channels, self.num_classes, bool(self.multi_label), workspace)
+        return counted(dataset, self.num_training_samples)
 
     def architecture(self) -> dict[str, str]:
         """The three that SageMaker's guide names."""

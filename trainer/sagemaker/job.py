@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from contract.errors import OptionsError
 from contract.labels import read_labels
 from contract.model_config import LABELS_FILE
 from trainer.checkpoints import open_checkpoint
@@ -20,9 +19,7 @@ from trainer.errors import JobConflict, PeersLost, RunConflict
 from trainer.fit import FitResult, fit
 from trainer.sagemaker.archive import write_archive
 from trainer.sagemaker.artefacts import copy_checkpoint, copy_metrics, write_labels
-from trainer.sagemaker.classification_channels import read_classification
 from trainer.sagemaker.hyperparameters import Host
-from trainer.sagemaker.image_classification import ImageClassification
 from trainer.sagemaker.incremental import MODEL_CHANNEL, check_classes
 from trainer.sagemaker.training_job import TrainingJob
 from trainer.settings import FitSettings
@@ -103,11 +100,7 @@ def _read(job: TrainingJob, _task: Task, _data: Path) -> Dataset:
     channels = {
         name: channel for name, channel in job.container.channels.items() if name != MODEL_CHANNEL
     }
-    if not isinstance(job.asked, ImageClassification):
-        raise OptionsError([f"algorithm: {job.settings.algorithm} has no reader of channels yet"])
-    dataset = read_classification(
-        channels, job.asked.num_classes, bool(job.asked.multi_label), job.workspace
-    )
+    dataset = job.asked.read(channels, job.workspace)
     if job.start is not None and _CLASS_COUNT not in job.architecture.values:
         check_classes(open_checkpoint(job.start), dataset.labels)
     return dataset

@@ -6,10 +6,11 @@ expressions of their guides have:
 
     [10/21/2018 16:14:04 INFO 139898349291328] Epoch[18] Validation-accuracy=0.875000
 
-Epochs count from 0, as there. A number is never written with an exponent, which a regular
-expression of digits would cut short.
+Epochs count from 0, as there. A number is never written with an exponent, which a regular expression
+of digits would cut short. An epoch's last line has every metric by the trainer's own name.
 """
 
+import json
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trainer.tasks import TaskName
 
 _EVALUATED: Final = "eval_"
+_NUMBER: Final = "epoch"
 _TOP_K: Final = "top_k_accuracy_"
 
 
@@ -119,7 +121,9 @@ class LogLines(TrainerCallback):
     ) -> None:
         """Keep what the training says of its steps since it last did."""
         trained = {
-            name: value for name, value in (logs or {}).items() if not name.startswith(_EVALUATED)
+            name: value
+            for name, value in (logs or {}).items()
+            if name != _NUMBER and not name.startswith(_EVALUATED)
         }
         if trained:
             self._logged.append((state.global_step, trained))
@@ -137,10 +141,12 @@ class LogLines(TrainerCallback):
             return
         number = round(state.epoch or 0) - 1
         validated = {
-            name.removeprefix(_EVALUATED): value for name, value in (metrics or {}).items()
+            name.removeprefix(_EVALUATED): value
+            for name, value in (metrics or {}).items()
+            if name.startswith(_EVALUATED)
         }
         epoch = Epoch(number, self._seconds, mean_by_steps(self._logged, self._since), validated)
-        for line in self._lines(epoch):
+        for line in (*self._lines(epoch), _everything(epoch)):
             sys.stdout.write(f"{_head()} Epoch[{number}] {line}\n")
         sys.stdout.flush()
 
@@ -174,6 +180,11 @@ def _named(splits: Mapping[str, Mapping[str, float]]) -> str:
         for split, metrics in splits.items()
         for name, value in metrics.items()
     )
+
+
+def _everything(epoch: Epoch) -> str:
+    """All metrics by the trainer's names, as JSON, in which no `name=` stands."""
+    return "metrics " + json.dumps({"train": epoch.trained, "validation": epoch.validated})
 
 
 def _head() -> str:

@@ -8,11 +8,14 @@ JumpStart says with the image and the weights which model a job is of, not in it
 `model_id`, `input_size` and `use_pretrained_model` say it here, and are no part of SageMaker's.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
 from contract.options import build, describe, unknown_name
+from trainer.datasets.dataset import Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
@@ -22,6 +25,8 @@ from trainer.sagemaker.values import MaybeTruth, Truth
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+    from trainer.sagemaker.channel import Channel
 
 
 EPOCHS: Final = 5
@@ -167,6 +172,10 @@ class ObjectDetection(SageMakerHyperparameters):
                 "num_train_epochs": self._epochs,
                 "model": self.model.detector,
                 "pretrained": self.is_pretrained,
+                "published_checkpoint": "best",
+                "early_stopping": self.early_stopping,
+                "early_stopping_patience": self.early_stopping_patience,
+                "early_stopping_min_delta": self.early_stopping_min_delta,
                 **self._descent(),
             },
         )
@@ -189,6 +198,12 @@ class ObjectDetection(SageMakerHyperparameters):
                 "transformer whose authors train it with 0.0001"
             )
         return notes
+
+    def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
+        """A detection dataset in folders of pictures and annotations, or in augmented manifests."""
+        from trainer.sagemaker.channels import read_detection  # noqa: PLC0415 - when used
+
+        return read_detection(channels, workspace)
 
     def architecture(self) -> dict[str, str]:
         """The detector; its classes are compared by their names."""

@@ -4,15 +4,19 @@ Names, defaults and ranges are those of its guide. `adadelta` is in its guide to
 accepted. The power of the poly schedule is GluonCV's, on which SageMaker builds.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
 from contract.options import build
+from trainer.datasets.dataset import Dataset
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
     SageMakerHyperparameters,
+    counted,
     split_note,
 )
 from trainer.sagemaker.values import Epochs, Truth
@@ -21,6 +25,7 @@ from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
+    from trainer.sagemaker.channel import Channel
 
 _MULTIPLE: Final = 8  # of which a crop's side is rounded up to one
 _POLY_POWER: Final = 0.9
@@ -126,6 +131,11 @@ class SemanticSegmentation(SageMakerHyperparameters):
                 "num_train_epochs": self.epochs,
                 "model": f"{self.algorithm}-{self.backbone}",
                 "pretrained": self.use_pretrained_model,
+                "published_checkpoint": "best",
+                "early_stopping": self.early_stopping,
+                "early_stopping_min_epochs": self.early_stopping_min_epochs,
+                "early_stopping_patience": self.early_stopping_patience,
+                "early_stopping_tolerance": self.early_stopping_tolerance,
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
                 **self._descent(),
@@ -143,6 +153,13 @@ class SemanticSegmentation(SageMakerHyperparameters):
         if self.syncbn and host.processes == 1:
             notes.append("syncbn: True has no effect on one process")
         return notes
+
+    def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
+        """A segmentation dataset in folders of pictures and masks, or in augmented manifests."""
+        from trainer.sagemaker.channels import read_segmentation  # noqa: PLC0415 - when used
+
+        dataset = read_segmentation(channels, self.num_classes, workspace)
+        return counted(dataset, self.num_training_samples)
 
     def architecture(self) -> dict[str, str]:
         """The four that SageMaker's guide names."""

@@ -1,5 +1,6 @@
 """Tuning jobs find each metric in a job's log by the regular expressions that they have for it."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_a_line_begins_as_the_built_in_algorithms_lines(
 def test_classification_has_the_lines_of_mxnet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = printed("image-classification", tmp_path, capsys)
+    *lines, _ = printed("image-classification", tmp_path, capsys)
     assert [re.sub(HEAD, "", line) for line in lines] == [
         "Epoch[18] Train-accuracy=0.750000",
         "Epoch[18] Train-top_k_accuracy_2=0.900000",
@@ -106,6 +107,16 @@ def test_classification_has_the_lines_of_mxnet(
         "Epoch[18] train:accuracy=0.750000, train:top_k_accuracy_2=0.900000, "
         "validation:accuracy=0.875000, validation:top_k_accuracy_2=0.968750",
     ]
+
+
+@pytest.mark.parametrize("task", EVALUATED)
+def test_every_metric_stands_in_json_by_its_own_name(
+    task: TaskName, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = printed(task, tmp_path, capsys)[-1]
+    metrics = json.loads(last.partition(" metrics ")[2])
+    assert metrics["validation"] == EVALUATED[task]
+    assert metrics["train"]["loss"] == pytest.approx(0.6)
 
 
 def test_only_the_main_process_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,27 @@ CASES: Final[dict[str, Case]] = {
             "max_grad_norm": 0.0,
             "precision": "fp32",
             "augmentation": "none",
+            "published_checkpoint": "best",
+            "checkpoint_epochs": 1,
+            "early_stopping": False,
+            "early_stopping_min_epochs": 10,
+        },
+    ),
+    "classification that ends early": (
+        "image-classification",
+        {
+            "early_stopping": "True",
+            "early_stopping_min_epochs": "3",
+            "early_stopping_patience": "2",
+            "early_stopping_tolerance": "0.1",
+            "checkpoint_frequency": "4",
+        },
+        {
+            "early_stopping": True,
+            "early_stopping_min_epochs": 3,
+            "early_stopping_patience": 2,
+            "early_stopping_tolerance": 0.1,
+            "checkpoint_epochs": 4,
         },
     ),
     "a rate that falls": (
@@ -97,6 +118,20 @@ CASES: Final[dict[str, Case]] = {
         "object-detection",
         {"model_id": "dfine-tiny", "input_size": "64"},
         {"model": "dfine-tiny", "input_size": 64, "pretrained": False},
+    ),
+    "detection that ends early": (
+        "object-detection",
+        {
+            "early_stopping": "True",
+            "early_stopping_patience": "2",
+            "early_stopping_min_delta": "0.1",
+        },
+        {
+            "early_stopping": True,
+            "early_stopping_min_epochs": 1,
+            "early_stopping_patience": 2,
+            "early_stopping_min_delta": 0.1,
+        },
     ),
     "nesterov": (
         "object-detection",
