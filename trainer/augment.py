@@ -1,6 +1,6 @@
 """Random changes of training pictures, by kornia.
 
-Goes in: uint8 pictures of the canvas size, 8/7 of the input's. Comes out: normalised float
+Goes in: uint8 pictures of the canvas size, 8/7 of the input's, or random parts of its size. Comes out: normalised float
 pictures of the input size. What is drawn depends only on the seed and on the keys of the batch's
 pictures, so a resumed run, or one with other worker processes, sees the same.
 """
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from trainer.hyperparameters import Augmentation
 from trainer.normalization import normalize, to_unit
+from trainer.pixel_size import PixelSize, sides
 
 CANVAS: Final = 8 / 7  # 256 / 224, the ratio of the usual ImageNet recipe
 
@@ -26,32 +27,42 @@ _SHEAR_DEG: Final = math.degrees(math.atan(0.1))
 _ASPECT: Final = math.sqrt(1.25)
 
 
-def canvas_size(augmentation: Augmentation, input_size: int) -> int:
-    """Height and width in pixels that a training picture is decoded at."""
-    return input_size if augmentation == "none" else math.ceil(input_size * CANVAS)
+def canvas_size(augmentation: Augmentation, side: int) -> int:
+    """Height or width in pixels that a training picture is decoded at."""
+    return side if augmentation == "none" else math.ceil(side * CANVAS)
 
 
 def augment(
-    image: Tensor, augmentation: Augmentation, input_size: int, seed: Sequence[int]
+    image: Tensor,
+    augmentation: Augmentation,
+    input_size: PixelSize,
+    seed: Sequence[int],
+    *,
+    cropped: bool = False,
 ) -> Tensor:
-    """RGB uint8 image[B, C, C, 3] of the canvas size -> normalised input[B, 3, S, S].
+    """RGB uint8 image[B, Y, X, 3] of the canvas size -> normalised input[B, 3, H, W].
 
     Args:
-        image: The pictures, decoded at `canvas_size`.
+        image: The pictures, decoded at `canvas_size`; at the input's size if they are `cropped`.
         augmentation: Which changes are drawn.
-        input_size: Height and width S of the result in pixels.
+        input_size: Height H and width W of the result in pixels.
         seed: Numbers that decide what is drawn.
+        cropped: Whether the pictures are random parts already.
     """
     with torch.random.fork_rng(devices=[]):
         # kornia draws from torch's CPU generator; torch.manual_seed would reset the GPU's too.
         torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        pixels: Tensor = _changes(augmentation, input_size)(to_unit(image))
+        pixels: Tensor = _changes(augmentation, sides(input_size), cropped)(to_unit(image))
     return normalize(pixels)
 
 
 @cache
-def _changes(augmentation: Augmentation, input_size: int) -> torch.nn.Sequential:
-    crop = [K.RandomCrop((input_size, input_size)), K.RandomHorizontalFlip(p=0.5)]
+def _changes(
+    augmentation: Augmentation,
+    size: tuple[int, int],
+    cropped: bool,
+) -> torch.nn.Sequential:
+    crop = [*([] if cropped else [K.RandomCrop(size)]), K.RandomHorizontalFlip(p=0.5)]
     color = [K.ColorJiggle(brightness=_COLOR, saturation=_COLOR, hue=_COLOR)]
     transform = [
         K.RandomAffine(

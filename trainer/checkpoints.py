@@ -16,6 +16,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainer.errors import CheckpointError
+from trainer.pixel_size import PixelSize
 from trainer.tasks import TaskName
 
 MANIFEST: Final = "manifest.json"
@@ -47,7 +48,7 @@ class Origin(BaseModel):
 class _Config(BaseModel):
     """The part of transformers' config.json that export and evaluation need."""
 
-    image_size: int
+    image_size: PixelSize
     id2label: dict[int, str]
     aperture: Origin
 
@@ -66,13 +67,13 @@ class Checkpoint:
         folder: Where its config.json and model.safetensors are.
         origin: What it was trained for, from and on.
         labels: The class names in index order.
-        input_size: Height and width of the model's input in pixels.
+        input_size: The side, or height and width, of the model's input in pixels.
     """
 
     folder: Path
     origin: Origin
     labels: tuple[str, ...]
-    input_size: int
+    input_size: PixelSize
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

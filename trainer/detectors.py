@@ -37,7 +37,7 @@ def build_detector(wanted: DetectionHyperparameters, labels: Sequence[str]) -> P
         WeightsUnavailable: The weights cannot be read or fetched, or are of no such detector.
     """
     if source := source_of(FAMILY, wanted):
-        model = load_pretrained(FAMILY, source, labels)
+        model = load_pretrained(FAMILY, source, labels, wanted.reinitialize_top_layer)
         _fit_queries(model.config, wanted.input_size)
         _thaw(model)
         return model

@@ -29,6 +29,7 @@ from contract.pictures import Picture
 from contract.publishing import PublishedVersion, publish
 from trainer.checkpoints import Checkpoint
 from trainer.errors import ExportMismatch
+from trainer.pixel_size import PixelSize, sides
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
 from trainer.version import trainer_version
@@ -111,7 +112,7 @@ def export_and_publish(
 
 
 def describe_model(
-    task: Task, model: PreTrainedModel, name: str, labels: tuple[str, ...], input_size: int
+    task: Task, model: PreTrainedModel, name: str, labels: tuple[str, ...], input_size: PixelSize
 ) -> ModelConfig:
     """The configuration that a model has when it is published with these labels and input size."""
     inputs, outputs = task.tensors(model, input_size, labels)
@@ -119,12 +120,13 @@ def describe_model(
     return make_model_config(name, max_batch_size(input_size), inputs, outputs, parameters)
 
 
-def max_batch_size(input_size: int) -> int:
+def max_batch_size(input_size: PixelSize) -> int:
     """The largest power of two up to 64 whose pictures have MAX_BATCH_PIXELS together; at least 1.
 
     A server tries every power of two up to it before it is ready.
     """
-    fitting = min(MAX_BATCH_SIZE, max(1, MAX_BATCH_PIXELS // input_size**2))
+    height, width = sides(input_size)
+    fitting = min(MAX_BATCH_SIZE, max(1, MAX_BATCH_PIXELS // (height * width)))
     return 1 << (fitting.bit_length() - 1)
 
 

@@ -36,6 +36,7 @@ from trainer.errors import CheckpointError
 from trainer.export import Export, describe_model, export_and_publish
 from trainer.final_metrics import final_metrics
 from trainer.former_run import starting_weights, take_over
+from trainer.freezing import freeze_below
 from trainer.hardware import Hardware, choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
 from trainer.local_data import local_data
@@ -111,7 +112,7 @@ def fit(
     transformers_logging.disable_progress_bar()
     processes = start_processes()
     with local_data(settings.data, settings.data_cache_dir, processes) as data:
-        task = load_task(settings.task)
+        task = load_task(settings.task).of(wanted)
         dataset = task.read(data) if read is None else read(task, data)
         return _fit(settings, wanted, dataset, processes, hooks or Hooks())
 
@@ -124,7 +125,7 @@ def _fit(
     hooks: Hooks,
 ) -> FitResult | None:
     """`fit` on a local dataset."""
-    task, hardware = load_task(settings.task), choose_hardware(wanted)
+    task, hardware = load_task(settings.task).of(wanted), choose_hardware(wanted)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     if hooks.weights is not None:
         wanted = _starting_with(hooks.weights, wanted)
@@ -187,6 +188,9 @@ def _run(
         dataset_sha256=new.identity["dataset_sha256"],
         parameters=dict(task.parameters(wanted)),
     )
+    task.begin(model, job.dataset)
+    if wanted.train_only_top_layer:
+        freeze_below(model, task.head)
     _train(job, _stamped(model, job, origin), record)
     leave_processes()
     return _finish(job, settings, record) if processes.is_main else None
@@ -200,7 +204,7 @@ def _check_publishable(
     labels: tuple[str, ...],
 ) -> None:
     """Find out before the training, not after it, that the model could not be published."""
-    config = describe_model(task, model, settings.name, labels, wanted.input_size)
+    config = describe_model(task, model, settings.name, labels, wanted.size)
     check_publishable(settings.model_repository, config, labels)
 
 
@@ -251,7 +255,7 @@ def _train(job: Job, model: PreTrainedModel, record: RunRecord) -> None:
 
 def _stamped(model: PreTrainedModel, job: Job, origin: Origin) -> PreTrainedModel:
     """The model with a config that says all that export and evaluation need."""
-    model.config.image_size = job.wanted.input_size
+    model.config.image_size = job.wanted.size
     model.config.aperture = origin.model_dump()
     return model
 

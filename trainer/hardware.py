@@ -13,6 +13,7 @@ import torch
 from contract.hardware import available_cpus
 from trainer.errors import HardwareError
 from trainer.hyperparameters import Hyperparameters, Precision
+from trainer.pixel_size import sides, size_text
 
 _BF16_CAPABILITY: Final = (8, 0)
 # oneDNN leaves most of the bf16 weight gradient of a 3x3 convolution with stride 2 on a 1x1 map
@@ -45,12 +46,12 @@ def choose_hardware(wanted: Hyperparameters) -> Hardware:
         HardwareError: A precision was asked for that this machine cannot train in.
     """
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
-    usable = _usable_precisions(device, wanted.input_size)
+    usable = _usable_precisions(device, min(sides(wanted.size)))
     fast_bf16 = _gpu_has_bf16() if device == "cuda" else _cpu_has_amx()
     best: Precision = "bf16" if fast_bf16 and "bf16" in usable else "fp32"
     precision = best if wanted.precision == "auto" else wanted.precision
     if precision not in usable:
-        raise HardwareError(precision, f"{device} at input_size {wanted.input_size}", usable)
+        raise HardwareError(precision, f"{device} at input_size {size_text(wanted.size)}", usable)
     channels_last = wanted.memory_format == "channels_last" or (
         wanted.memory_format == "auto" and precision != "fp32"
     )
@@ -71,11 +72,11 @@ def make_deterministic() -> None:
 
 
 def _usable_precisions(
-    device: Literal["cpu", "cuda"], input_size: int
+    device: Literal["cpu", "cuda"], shortest_side: int
 ) -> tuple[Literal["fp32", "bf16", "fp16"], ...]:
     if device == "cuda":
         return ("fp32", "bf16", "fp16")
-    return ("fp32", "bf16") if input_size >= _CPU_BF16_MIN_INPUT_SIZE else ("fp32",)
+    return ("fp32", "bf16") if shortest_side >= _CPU_BF16_MIN_INPUT_SIZE else ("fp32",)
 
 
 def _gpu_has_bf16() -> bool:

@@ -36,6 +36,7 @@ from contract.repository import check_model_name, list_versions
 from contract.sessions import Launch, open_session
 from trainer.checkpoints import Checkpoint
 from trainer.errors import EndpointError
+from trainer.pixel_size import sides
 from trainer.tasks import load_task
 from trainer.tasks.task import Outputs, Task
 
@@ -66,7 +67,7 @@ class CheckpointPredictor:
 
     def predict(self, files: Sequence[bytes]) -> Outputs:
         """Run the model on decoded pictures."""
-        inputs = prepare_inputs(self._task, files, self._size, self._size)
+        inputs = prepare_inputs(self._task, files, *sides(self._size))
         with torch.inference_mode():
             outputs = self._module(*(torch.from_numpy(inputs[spec.name]) for spec in self._inputs))
         return {

@@ -12,6 +12,7 @@ from contract.options import Options
 
 OptimizerName = Literal["adamw", "adam", "sgd", "nag", "rmsprop", "adagrad", "adadelta"]
 ScheduleName = Literal["poly", "step", "cosine", "constant"]
+Reinitialize = Literal["auto", "true", "false"]
 
 
 def _split(value: object) -> object:
@@ -90,6 +91,17 @@ class Recipe(Options):
         default=1,
         ge=1,
         description="Epochs from one checkpoint to the next; the last and the best have theirs",
+    )
+
+    train_only_top_layer: bool = Field(
+        default=False,
+        description="Only the weights that depend on the labels learn; the rest stays as it is",
+    )
+    reinitialize_top_layer: Reinitialize = Field(
+        default="auto",
+        description=(
+            "Whether these start anew on given weights; auto: where the labels are others"
+        ),
     )
 
     @model_validator(mode="after")

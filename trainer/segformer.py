@@ -90,7 +90,8 @@ def build_segformer(wanted: SegmentationHyperparameters, labels: Sequence[str]) 
         wanted = wanted.model_copy(update={"model": name})
     ignored = NO_ID if ignored_id(labels) is None else IGNORED_ID
     if source := source_of(FAMILY, wanted):
-        return load_pretrained(FAMILY, source, labels, semantic_loss_ignore_index=ignored)
+        anew = wanted.reinitialize_top_layer
+        return load_pretrained(FAMILY, source, labels, anew, semantic_loss_ignore_index=ignored)
     config = config_of(SIZES[wanted.model])
     return Segmenter(labelled(config, labels, semantic_loss_ignore_index=ignored))
 

@@ -31,11 +31,14 @@ from trainer.callbacks import EpochEnd, EpochStart, Milestones, Progress, Stoppi
 from trainer.checkpoints import KEPT, Checkpoint, checkpoint_of, steps_of, write_manifest
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import Diverged
+from trainer.freezing import frozen_parts
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.optimizers import choose_optimizer
 from trainer.pictures import EpochSampler, Item, Pictures, View, Whole
+from trainer.pixel_size import sides
 from trainer.processes import Processes, wait_for_all
+from trainer.running_means import RunningMeans
 from trainer.schedules import rate_at
 from trainer.stopping import StopRequest
 from trainer.tasks.task import Batch, Metric, Task
@@ -53,12 +56,15 @@ class Hooks:
         weights: A checkpoint folder whose weights it starts with; None for those that the
             hyperparameters name.
         accompany: Puts files of the checkpoint into the folder that becomes its published version.
+        train_metrics: Whether the lines of the training loss say the task's metrics of the training
+            batches, too, as far as these are known from single batches.
     """
 
     callbacks: tuple[TrainerCallback, ...] = ()
     stop: StopRequest = field(default_factory=StopRequest)
     weights: Path | None = None
     accompany: Callable[[Checkpoint, Path], None] | None = None
+    train_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
     for callback in (progress, *_callbacks(job, resume_from)):
         trainer.add_callback(callback)
     try:
-        with fitting_threads(model, job.wanted.input_size), job.hooks.stop.deferred():
+        with fitting_threads(model, job.wanted.size), job.hooks.stop.deferred():
             trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     except ValueError as err:  # a detector's loss refuses boxes that are no numbers
         if is_finite(model):
@@ -143,6 +149,8 @@ class _EpochTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self._job = job
         self._steps_per_epoch = 1
+        self._running = RunningMeans()
+        self._frozen = frozen_parts(model) if wanted.train_only_top_layer else []
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the sampler's order, sharded by accelerate."""
@@ -173,6 +181,28 @@ class _EpochTrainer(Trainer):
             self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
             write_manifest(folder)
         wait_for_all()
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The model's loss, beside which parts that do not learn compute as they would be served."""
+        for part in self._frozen:
+            part.eval()
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self._job.hooks.train_metrics:
+            means = self._job.task.measure_step(outputs, inputs)
+            self._running.add(means, len(inputs["pixel_values"]))
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Say the training's metrics where its loss is said."""
+        if self._job.hooks.train_metrics and "loss" in logs:
+            logs |= self._running.take(self._job.processes)
+        super().log(logs, start_time)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Weights of two or more axes.
@@ -286,7 +316,7 @@ class _EpochTrainer(Trainer):
 
 def _evaluated(job: Job) -> View:
     """The whole picture, as the server sees it."""
-    return Whole(job.wanted.input_size, job.wanted.input_size, job.task.fit)
+    return Whole(*sides(job.wanted.size), job.task.fit)
 
 
 def _arguments(job: Job) -> TrainingArguments:

@@ -18,6 +18,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from contract.errors import OptionsError
 from trainer.errors import CheckpointError, WeightsUnavailable
 from trainer.hyperparameters import Hyperparameters
+from trainer.recipe import Reinitialize
 
 _LONGEST_REASON: Final = 300
 
@@ -70,7 +71,11 @@ def source_of(family: Family, wanted: Hyperparameters) -> str:
 
 
 def load_pretrained(
-    family: Family, source: str, labels: Sequence[str], **config: object
+    family: Family,
+    source: str,
+    labels: Sequence[str],
+    reinitialize: Reinitialize = "auto",
+    **config: object,
 ) -> PreTrainedModel:
     """The fp32 model of a folder or hub id, whose head starts anew where its labels are others.
 
@@ -78,6 +83,7 @@ def load_pretrained(
         family: What it must be.
         source: The folder or the hub id.
         labels: The labels to train on.
+        reinitialize: Whether the head starts anew in any case, or in none.
         config: Further fields of the model's configuration.
 
     Raises:
@@ -90,8 +96,12 @@ def load_pretrained(
     try:
         kind = _class_of(family, source, revision=revision)
         found = AutoConfig.from_pretrained(source, revision=revision)
+        known = [found.id2label[index] for index in sorted(found.id2label)] == list(labels)
+        anew = reinitialize == "true" or (reinitialize == "auto" and not known)
         configured = labelled(found, labels, **config)
-        return _load(kind, source, family.head, config=configured, revision=revision)
+        head = () if reinitialize == "false" else family.head
+        model = _load(kind, source, head, config=configured, revision=revision)
+        return _with_new_head(model, family.head) if anew else model
     except MemoryError:
         raise
     except Exception as err:  # transformers raises whatever a broken file makes it meet
@@ -156,6 +166,14 @@ def _load(
             f"holds {len(reshaped)} weights of other shapes than its config.json says, "
             f"{reshaped[0]} among them"
         )
+    return model
+
+
+def _with_new_head(model: PreTrainedModel, head: tuple[str, ...]) -> PreTrainedModel:
+    """The model with the weights of its head as a new model has them."""
+    new = type(model)(model.config).state_dict()
+    fresh = {name: weight for name, weight in new.items() if name.startswith(head)}
+    model.load_state_dict(fresh, strict=False)
     return model
 
 

@@ -1,63 +1,82 @@
 """Image classification: label folders -> ResNet -> scores[B, K] in [0, 1].
 
-EasyMaker's guide swaps the words for precision and recall. Here they are scikit-learn's, averaged
-over the labels ("macro"): precision is the part of the pictures predicted as a label that are of
-it, recall the part of the pictures of a label that are predicted as it. F1 is the mean over the
-labels of their own F1, not the harmonic mean of the two averages. A label that neither occurs
-nor is predicted counts in none of them; a ratio over nothing is 0.
+label_metrics.py says what the metrics are.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Fit, Picture
 from trainer.augment import augment, canvas_size
+from trainer.crops import Crop, smaller_than
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.image_folder import read_image_folder, read_image_split
 from trainer.hardware import Hardware
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.label_metrics import SCORES, LabelMetric, index_of, indices_of
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item, View, Whole
-from trainer.resnet import FAMILY, build_resnet
+from trainer.pixel_size import PixelSize, sides
+from trainer.resnet import FAMILY, NO_LABEL, build_resnet, is_multi_label, multi_hot
 from trainer.tasks import TaskName
-from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
 
-SCORES: Final = "scores"
 
-
+@dataclass(frozen=True)
 class ImageClassification:
-    """One label a picture."""
+    """One label a picture, or any number, as the dataset's targets say.
 
-    name: TaskName = "image-classification"
-    main_metric: str = "accuracy"
-    fit: Fit = "squash"
-    request_parameters: Mapping[str, Json] = MappingProxyType({})
+    Attributes:
+        wanted: What a training asks for; None beside one.
+    """
+
+    wanted: ClassificationHyperparameters | None = None
+
+    name: ClassVar[TaskName] = "image-classification"
+    main_metric: ClassVar[str] = "accuracy"
+    fit: ClassVar[Fit] = "squash"
+    request_parameters: ClassVar[Mapping[str, Json]] = MappingProxyType({})
+    head: ClassVar[tuple[str, ...]] = FAMILY.head
+
+    def of(self, wanted: Hyperparameters) -> Task:
+        """With what the training asks for."""
+        return ImageClassification(_own(wanted))
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/{label}/picture."""
-        return read_image_folder(data)
+        dataset = read_image_folder(data)
+        return _with_sets(dataset) if self.wanted and self.wanted.multi_label else dataset
 
     def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
         """Read DIR/{split}/{label}/picture."""
         return read_image_split(data, split, labels)
 
     def faults(self, dataset: Dataset) -> list[str]:
-        """The labels that have no training picture left, where pictures say what the labels are."""
-        if dataset.declared:
-            return []
-        trained = {sample.target for sample in dataset.splits[TRAIN]}
-        return [
+        """The labels that have no training picture left; the pictures too small to crop."""
+        samples = dataset.splits[TRAIN]
+        small: list[str] = []
+        if self.wanted and self.wanted.crops and not self.wanted.resize:
+            small = smaller_than(samples, *sides(self.wanted.size))
+        if self.wanted and self.wanted.multi_label:
+            if any(sample.target for sample in samples):
+                return small
+            return [*small, f"{dataset.root / TRAIN}: no usable picture has a label"]
+        if dataset.declared:  # the labels are not what the pictures show
+            return small
+        trained = {sample.target for sample in samples}
+        return small + [
             f"{dataset.root / TRAIN / label}: no usable picture is left of this label"
             for index, label in enumerate(dataset.labels)
             if index not in trained
@@ -75,32 +94,54 @@ class ImageClassification:
         """The fp32 ResNet of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
+    def begin(self, model: PreTrainedModel, dataset: Dataset) -> None:
+        """The weights of the labels' pictures, if the training asks for them."""
+        if self.wanted and self.wanted.use_weighted_loss:
+            weights = positive_weights(dataset.splits[TRAIN], len(dataset.labels))
+            model.positive_weights = weights
+
     def train_view(self, wanted: Hyperparameters) -> View:
-        """The whole picture at the size of the augmentation's canvas."""
-        assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - this task's own
-        side = canvas_size(wanted.augmentation, wanted.input_size)
-        return Whole(side, side, self.fit)
+        """The whole picture at the size of the augmentation's canvas, or a part of it."""
+        own = _own(wanted)
+        if own.crops:
+            seed = None if own.augmentation == "none" else own.seed
+            return Crop(*sides(own.size), own.resize, seed)
+        height, width = (canvas_size(own.augmentation, side) for side in sides(own.size))
+        return Whole(height, width, self.fit)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
-        """pixel_values[B, 3, S, S], augmented, and labels[B]."""
-        assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - this task's own
-        seed = [wanted.seed, *(item.key for item in items)]
-        pixels = augment(_stack(items), wanted.augmentation, wanted.input_size, seed)
+        """pixel_values[B, 3, H, W], augmented, and labels[B]."""
+        own = _own(wanted)
+        seed = [own.seed, *(item.key for item in items)]
+        pixels = augment(_stack(items), own.augmentation, own.size, seed, cropped=own.crops)
         return {"pixel_values": pixels, "labels": _targets(items)}
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
-        """pixel_values[B, 3, S, S] and labels[B]."""
+        """pixel_values[B, 3, H, W] and labels[B]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
+
+    def measure_step(self, outputs: ModelOutput, batch: Batch) -> Mapping[str, Tensor]:
+        """The accuracy, and that of the k best labels."""
+        logits, labels = outputs["logits"], batch["labels"]
+        if labels.ndim > 1:
+            truth = multi_hot(labels, logits.shape[1]) > 0
+            return {"accuracy": ((logits > 0) == truth).float().mean()}
+        means = {"accuracy": (logits.argmax(dim=-1) == labels).float().mean()}
+        if self.wanted and self.wanted.top_k:
+            best = logits.topk(min(self.wanted.top_k, logits.shape[1]), dim=-1).indices
+            found = (best == labels[:, None]).any(dim=-1)
+            means[f"top_k_accuracy_{self.wanted.top_k}"] = found.float().mean()
+        return means
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and scores[B, K]."""
         result = model(**batch)
-        scores = torch.softmax(result.logits.float(), dim=-1)
+        scores = _to_scores(result.logits.float(), several=batch["labels"].ndim > 1)
         return {LOSS: result.loss}, {SCORES: scores.cpu().numpy()}
 
-    def metric(self, _labels: Sequence[str]) -> Metric:
+    def metric(self, labels: Sequence[str]) -> Metric:
         """Accuracy, precision, recall and F1."""
-        return _LabelMetric()
+        return LabelMetric(labels, self.wanted.top_k if self.wanted else 0)
 
     def illustrate(
         self, _outputs: Outputs, _sample: Sample, _labels: Sequence[str]
@@ -109,18 +150,18 @@ class ImageClassification:
         return None
 
     def prepare(self, picture: Picture) -> Inputs:
-        """`image`, RGB uint8 [S, S, 3]."""
+        """`image`, RGB uint8 [H, W, 3]."""
         return {"image": picture.pixels}
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
-        """Uint8 image[B, S, S, 3] -> scores[B, K]."""
+        """Uint8 image[B, H, W, 3] -> scores[B, K]."""
         return _Scores(model)
 
     def tensors(
-        self, _model: PreTrainedModel, input_size: int, labels: Sequence[str]
+        self, _model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        """`image` UINT8 [S, S, 3] and `scores` FP32 [K]."""
-        image = TensorSpec("image", "UINT8", (input_size, input_size, 3))
+        """`image` UINT8 [H, W, 3] and `scores` FP32 [K]."""
+        image = TensorSpec("image", "UINT8", (*sides(input_size), 3))
         scores = TensorSpec(SCORES, "FP32", (len(labels),), label_filename=LABELS_FILE)
         return (image,), (scores,)
 
@@ -128,9 +169,9 @@ class ImageClassification:
         """As they are: a score is no choice."""
         return ours
 
-    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
-        """Nothing more."""
-        return {}
+    def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
+        """Whether the labels exclude each other, if they do not."""
+        return {"multi_label": "true"} if _own(wanted).multi_label else {}
 
     def parse_predictions(
         self, predictions: Sequence[Json], labels: Sequence[str], _pictures: Sequence[Picture]
@@ -147,51 +188,28 @@ class ImageClassification:
 TASK: Final[Task] = ImageClassification()
 
 
+def _own(wanted: Hyperparameters) -> ClassificationHyperparameters:
+    assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - what TASKS says
+    return wanted
+
+
 class _Scores(nn.Module):
-    """A classifier with normalisation before and softmax behind it."""
+    """A classifier with normalisation before and softmax, or sigmoid, behind it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self._several = is_multi_label(model)
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
-        """RGB uint8 image[B, S, S, 3] -> (scores[B, K] in [0, 1],)."""
+        """RGB uint8 image[B, H, W, 3] -> (scores[B, K] in [0, 1],)."""
         logits = self.model(pixel_values=normalize(to_unit(image))).logits
-        return (torch.softmax(logits, dim=-1),)
+        return (_to_scores(logits, several=self._several),)
 
 
-class _LabelMetric:
-    """Predicted and actual labels, two integers a picture."""
-
-    def __init__(self) -> None:
-        self._predicted: list[int] = []
-        self._actual: list[int] = []
-
-    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
-        """Take in scores[B, K]; of equal scores the first label wins."""
-        self._predicted += np.argmax(outputs[SCORES], axis=-1).tolist()
-        self._actual += [_index(sample) for sample in samples]
-
-    def merge(self, other: Self) -> None:
-        """Take in another process's labels."""
-        self._predicted += other._predicted
-        self._actual += other._actual
-
-    def compute(self) -> Metrics:
-        """Accuracy, and macro precision, recall and F1."""
-        return _metrics(np.asarray(self._predicted), np.asarray(self._actual))
-
-
-def _metrics(predicted: NDArray[np.int64], actual: NDArray[np.int64]) -> Metrics:
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        actual, predicted, average="macro", zero_division=0.0
-    )
-    return {
-        "accuracy": float(accuracy_score(actual, predicted)),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-    }
+def _to_scores(logits: Tensor, *, several: bool) -> Tensor:
+    """logits[B, K] -> scores in [0, 1]: of labels that exclude each other, or of several."""
+    return torch.sigmoid(logits) if several else torch.softmax(logits, dim=-1)
 
 
 def _stack(items: Sequence[Item]) -> Tensor:
@@ -199,12 +217,32 @@ def _stack(items: Sequence[Item]) -> Tensor:
 
 
 def _targets(items: Sequence[Item]) -> Tensor:
-    return torch.tensor([_index(item.sample) for item in items], dtype=torch.int64)
+    """labels[B] of pictures that have one; of any number of them labels[B, M], filled up with -1."""
+    if not isinstance(items[0].sample.target, tuple):
+        return torch.tensor([index_of(item.sample) for item in items], dtype=torch.int64)
+    rows = [indices_of(item.sample) for item in items]
+    most = max(1, *map(len, rows))
+    filled = [[*row, *[NO_LABEL] * (most - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.int64)
 
 
-def _index(sample: Sample) -> int:
-    assert isinstance(sample.target, int)  # noqa: S101 - what image_folder.py puts there
-    return sample.target
+def _with_sets(dataset: Dataset) -> Dataset:
+    """The same pictures, whose one label is the only one of any number."""
+    splits = {
+        split: tuple(replace(sample, target=(index_of(sample),)) for sample in samples)
+        for split, samples in dataset.splits.items()
+    }
+    return replace(dataset, splits=splits)
+
+
+def positive_weights(samples: Sequence[Sample], count: int) -> Tensor:
+    """Pictures without each label for one with it, [K]; 1 for a label that no picture has.
+
+    A label's loss is then as large over all pictures that have it as over all others.
+    """
+    there = np.bincount([index for one in samples for index in indices_of(one)], minlength=count)
+    weights = np.divide(len(samples) - there, there, out=np.ones(count), where=there > 0)
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 def _scores_by_label(prediction: Json) -> dict[str, float]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Fit, Picture
@@ -29,6 +30,7 @@ from trainer.detectors import FAMILY, build_detector
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item, View, Whole
+from trainer.pixel_size import PixelSize, sides
 from trainer.tasks import TaskName
 from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
@@ -46,6 +48,12 @@ class ObjectDetection:
     request_parameters: Mapping[str, Json] = MappingProxyType(
         {"threshold": 0, "scores": True, "round": False}
     )
+
+    head: tuple[str, ...] = FAMILY.head
+
+    def of(self, _wanted: Hyperparameters) -> Task:
+        """Itself: it depends on none."""
+        return self
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/_annotations.coco.json."""
@@ -77,6 +85,9 @@ class ObjectDetection:
         """The fp32 detector of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
+    def begin(self, _model: PreTrainedModel, _dataset: Dataset) -> None:
+        """Nothing: the loss depends on the batch alone."""
+
     def train_view(self, wanted: Hyperparameters) -> View:
         """The whole picture in the padded square."""
         return Whole(wanted.input_size, wanted.input_size, self.fit)
@@ -88,6 +99,10 @@ class ObjectDetection:
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S], labels and size[B, 2]."""
         return eval_batch(items)
+
+    def measure_step(self, _outputs: ModelOutput, _batch: Batch) -> Mapping[str, Tensor]:
+        """Nothing: these metrics are none of single batches."""
+        return {}
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The model's own loss and its two parts, and the exported graph's outputs."""
@@ -121,10 +136,10 @@ class ObjectDetection:
         return ServedDetector(model)
 
     def tensors(
-        self, model: PreTrainedModel, input_size: int, labels: Sequence[str]
+        self, model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """`image` UINT8 [S, S, 3], `size` INT32 [2] -> `boxes` FP32 [Q, 4], `scores`, `labels`."""
-        image = TensorSpec(IMAGE, "UINT8", (input_size, input_size, 3))
+        image = TensorSpec(IMAGE, "UINT8", (*sides(input_size), 3))
         queries: int = model.config.num_queries
         boxes = TensorSpec(BOXES, "FP32", (queries, 4))
         found = TensorSpec(LABELS, "INT32", (queries,), label_filename=LABELS_FILE)

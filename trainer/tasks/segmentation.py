@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
 from contract.label_maps import resize_label_map
 from contract.model_config import LABELS_FILE, Json, TensorSpec
@@ -28,6 +29,7 @@ from trainer.masks import IGNORED_ID, MaskFile, ignored_id
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
 from trainer.pictures import Item, View, Whole
+from trainer.pixel_size import PixelSize, sides
 from trainer.segformer import FAMILY, NO_ID, build_segformer, enlarge
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
@@ -51,6 +53,12 @@ class SemanticSegmentation:
     main_metric: str = "mean_iou"
     fit: Fit = "squash"
     request_parameters: Mapping[str, Json] = MappingProxyType({})
+
+    head: tuple[str, ...] = FAMILY.head
+
+    def of(self, _wanted: Hyperparameters) -> Task:
+        """Itself: it depends on none."""
+        return self
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/{split}.json and DIR/resources/id2lable.json."""
@@ -87,6 +95,9 @@ class SemanticSegmentation:
         """The fp32 SegFormer of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
+    def begin(self, _model: PreTrainedModel, _dataset: Dataset) -> None:
+        """Nothing: the loss depends on the batch alone."""
+
     def train_view(self, wanted: Hyperparameters) -> View:
         """The whole picture at the input's size."""
         return Whole(wanted.input_size, wanted.input_size, self.fit)
@@ -102,6 +113,10 @@ class SemanticSegmentation:
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
+
+    def measure_step(self, _outputs: ModelOutput, _batch: Batch) -> Mapping[str, Tensor]:
+        """Nothing: these metrics are none of single batches."""
+        return {}
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and label_map[B, S, S]."""
@@ -133,13 +148,14 @@ class SemanticSegmentation:
         return _LabelMap(model)
 
     def tensors(
-        self, _model: PreTrainedModel, input_size: int, labels: Sequence[str]
+        self, _model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """`image` UINT8 [S, S, 3]; `label_map` [S, S], and `logits` FP32 [K, S/4, S/4]."""
-        image = TensorSpec("image", "UINT8", (input_size, input_size, 3))
+        height, width = sides(input_size)
+        image = TensorSpec("image", "UINT8", (height, width, 3))
         datatype = "UINT8" if id_type(len(labels)) is torch.uint8 else "INT32"
-        label_map = TensorSpec(LABEL_MAP, datatype, (input_size, input_size), LABELS_FILE)
-        logits = TensorSpec(LOGITS, "FP32", (len(labels), input_size // 4, input_size // 4))
+        label_map = TensorSpec(LABEL_MAP, datatype, (height, width), LABELS_FILE)
+        logits = TensorSpec(LOGITS, "FP32", (len(labels), height // 4, width // 4))
         return (image,), (label_map, logits)
 
     def align(self, ours: Outputs, reference: Outputs) -> Outputs:

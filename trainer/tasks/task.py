@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
 from contract.model_config import Json, TensorSpec
 from contract.pictures import Fit, Picture
@@ -19,6 +20,7 @@ from trainer.datasets.dataset import Dataset, Sample
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item, View
+from trainer.pixel_size import PixelSize
 from trainer.tasks import TaskName
 
 Batch: TypeAlias = dict[str, Any]  # the keywords of a transformers model's forward
@@ -60,6 +62,13 @@ class Task(Protocol):
     def fit(self) -> Fit:
         """How a picture is brought to the input's size; config.pbtxt's `resize`."""
 
+    @property
+    def head(self) -> tuple[str, ...]:
+        """How the names of the weights begin that depend on the labels."""
+
+    def of(self, wanted: Hyperparameters) -> "Task":
+        """The task as a training with these hyperparameters has it."""
+
     def read(self, data: Path) -> Dataset:
         """Read a dataset folder to train on."""
 
@@ -78,6 +87,9 @@ class Task(Protocol):
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 model of a checkpoint folder, ready to evaluate."""
 
+    def begin(self, model: PreTrainedModel, dataset: Dataset) -> None:
+        """Tell a model that will be trained what its loss depends on besides the batch."""
+
     def train_view(self, wanted: Hyperparameters) -> View:
         """How a training picture is decoded; `collate_train` does the rest of its augmentation."""
 
@@ -86,6 +98,9 @@ class Task(Protocol):
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """Model inputs and targets of an evaluation batch."""
+
+    def measure_step(self, outputs: ModelOutput, batch: Batch) -> Mapping[str, Tensor]:
+        """Means over a training batch, from what the step has computed anyway, by metric."""
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The loss, and the outputs that the exported graph has, of a `collate_eval` batch."""
@@ -105,7 +120,7 @@ class Task(Protocol):
         """The model from the graph's inputs [B, ...] to a tuple of its outputs, for the export."""
 
     def tensors(
-        self, model: PreTrainedModel, input_size: int, labels: Sequence[str]
+        self, model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """The exported graph's inputs and outputs, whose sizes Triton compares with the graph's."""
 
