@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.channel_folders import channels, contents, send
+from tests.trainer.channel_folders import channels, contents, send, write_lists, write_manifests
 from tests.trainer.conftest import write_digits
 from tests.trainer.recordio import frame
 from trainer.datasets.dataset import Dataset
@@ -23,18 +23,6 @@ from trainer.tasks import load_task
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     data = tmp_path_factory.mktemp("digits")
     return read_image_folder(write_digits(data, {"train": 3, "validation": 2}))
-
-
-def write_lists(dataset: Dataset, root: Path, label: Callable[[int], str] = str) -> None:
-    """A .lst file for each split, in the dataset's order."""
-    for split, samples in dataset.splits.items():
-        lines = [
-            f"{7 * index}\t{label(int(str(sample.target)))}\t"
-            f"{Path(str(sample.path)).relative_to(dataset.root / split)}\n"
-            for index, sample in enumerate(samples)
-        ]
-        (root / f"{split}_lst").mkdir(parents=True)
-        (root / f"{split}_lst" / f"{split}.lst").write_text("".join(lines))
 
 
 def image_record(labels: Sequence[float], picture: bytes) -> bytes:
@@ -79,25 +67,6 @@ def test_records_are_those_of_the_folder(
     given = channels(tmp_path, content_type, "train", "validation")
     found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
     assert contents(found) == contents(folder)
-
-
-def write_manifests(
-    dataset: Dataset, root: Path, label: Callable[[int], object], reference: str = "{}"
-) -> None:
-    """A manifest for each split, which names the dataset's own files."""
-    for split, samples in dataset.splits.items():
-        (root / split).mkdir(parents=True)
-        lines = [
-            json.dumps(
-                {
-                    "source-ref": reference.format(sample.path),
-                    "class": label(int(str(sample.target))),
-                    "class-metadata": {"class-name": f"digit {sample.target}"},
-                }
-            )
-            for sample in samples
-        ]
-        (root / split / f"{split}.manifest").write_text("\n".join(lines))
 
 
 @pytest.mark.parametrize("label", [int, str, float])
