@@ -4,7 +4,8 @@ Each element is an object of Python, so there are only so many of them. Texts of
 Triton's backends.
 """
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from server.errors import RequestError, TooMany
@@ -12,6 +13,12 @@ from server.errors import RequestError, TooMany
 MOST_ELEMENTS: Final = 1 << 20
 """String elements of a tensor. To make, and to free, this many takes the interpreter tens of
 milliseconds, in which the server does nothing else."""
+
+Text = str | tuple[str, ...]
+"""A string, or the parts of one."""
+
+_PART: Final = 1 << 16
+_JOINED: Final = 1 << 14
 
 
 def split_elements(name: str, count: int, raw: memoryview, model: str) -> tuple[bytes, ...]:
@@ -73,24 +80,35 @@ def about_input(name: str, model: str) -> str:
     return f"for inference input '{name}' for model '{model}'"
 
 
-def join_elements(elements: Sequence[bytes | str]) -> bytes:
-    """The binary form of the elements of an output; strings as UTF-8."""
-    encoded = [_as_bytes(element) for element in elements]
-    return b"".join(len(element).to_bytes(4, "little") + element for element in encoded)
+def join_elements(elements: Sequence[bytes | str]) -> Iterator[bytes]:
+    """The binary form of the elements of an output, some thousand at a time; strings as UTF-8."""
+    for start in range(0, len(elements), _JOINED):
+        some = [_as_bytes(element) for element in elements[start : start + _JOINED]]
+        sized = ((len(element).to_bytes(4, "little"), element) for element in some)
+        yield b"".join([part for pair in sized for part in pair])
 
 
-def texts_of(name: str, elements: Sequence[bytes | str]) -> list[str]:
-    """The elements of the output `name` as JSON can hold them.
+def texts_of(name: str, elements: Sequence[bytes | str]) -> list[Text]:
+    """The elements of the output `name` as JSON can hold them; long ones in parts.
 
     Raises:
         RequestError: One is no UTF-8 text.
     """
     try:
-        return [_as_bytes(element).decode() for element in elements]
+        return [_text(_as_bytes(element)) for element in elements]
     except UnicodeDecodeError as err:
         raise RequestError(
             f"output '{name}' holds bytes that are no UTF-8 text; ask for it with binary_data"
         ) from err
+
+
+def _text(element: bytes) -> Text:
+    if len(element) <= _PART:
+        return element.decode()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    starts = range(0, len(element), _PART)
+    parts = [decoder.decode(element[start : start + _PART]) for start in starts]
+    return (*parts, decoder.decode(b"", final=True))
 
 
 def _as_bytes(element: bytes | str) -> bytes:

@@ -7,22 +7,50 @@ import asyncio
 import base64
 import binascii
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 from PIL import Image
 
 from contract.errors import PictureError
 from contract.pictures import Fit, Picture, decode_picture
 from server.errors import BadPicture
+from server.long_strings import LongString
+
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Base64Text:
-    """A picture file as base64 text."""
+    """A picture file as base64 text, perhaps in lines, as base64.encodebytes writes it."""
 
-    text: str
+    text: str | LongString
+
+    def decoded(self) -> bytes:
+        """The file, a piece at a time, because a long text would hold the interpreter.
+
+        Raises:
+            binascii.Error, ValueError: It is not base64.
+        """
+        files: list[bytes] = []
+        rest = ""
+        for piece in self._pieces():
+            text = rest + "".join(piece.split())
+            whole = max(0, len(text) - 1) // 4 * 4  # the last four may be padded
+            if "=" in text[:whole]:
+                raise binascii.Error("Excess data after padding")
+            files.append(base64.b64decode(text[:whole], validate=True))
+            rest = text[whole:]
+        return b"".join([*files, base64.b64decode(rest, validate=True)])
+
+    def _pieces(self) -> Iterator[str]:
+        if isinstance(self.text, LongString):
+            yield from self.text.pieces()
+            return
+        for start in range(0, len(self.text), _PIECE):
+            yield self.text[start : start + _PIECE]
 
 
 Source = bytes | Base64Text
@@ -81,7 +109,7 @@ class Decoder:
 
 
 def file_of(index: int, source: Source) -> bytes:
-    """The picture file of index `index`; base64 may be in lines, as base64.encodebytes writes it.
+    """The picture file of index `index`.
 
     Raises:
         BadPicture: It is not base64.
@@ -89,6 +117,6 @@ def file_of(index: int, source: Source) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        return base64.b64decode("".join(source.text.split()), validate=True)
+        return source.decoded()
     except (binascii.Error, ValueError) as err:
         raise BadPicture(index, f"data is not base64: {err}") from err

@@ -26,6 +26,9 @@ from server.tasks.task import Task
 from server.tensors import BYTES, InferRequest, Tensor
 
 PART_PICTURES: Final = 256
+PARTS_IN_QUEUE: Final = 4
+"""Parts of tensors that the queue has room for: a row of few numbers is not worth a part of 256."""
+
 PART_BYTES: Final = 128 * 2**20
 
 
@@ -154,10 +157,11 @@ class Inference:
         return request.inputs[0].elements
 
 
-def part_rows(execution: Execution, max_queue_size: int) -> int:
-    """Rows of a long request that are decoded and run together."""
+def part_rows(execution: Execution, max_queue_size: int, *, pictures: bool) -> int:
+    """Rows of a long request that are run together, and decoded where they may be pictures."""
     row_bytes = max(1, sum(execution.output_bytes.values()))
-    return min(PART_PICTURES, max_queue_size, max(1, PART_BYTES // row_bytes))
+    most = PART_PICTURES if pictures else max(PART_PICTURES, max_queue_size // PARTS_IN_QUEUE)
+    return min(most, max_queue_size, max(1, PART_BYTES // row_bytes))
 
 
 def _array(tensor: Tensor) -> NDArray[np.generic]:

@@ -6,6 +6,7 @@ from contract.errors import OptionsError
 from contract.options import Options, build
 from server.decoder import Base64Text, Source
 from server.errors import BadPicture, RequestError
+from server.long_strings import LongString
 
 _MOST_NAMES = 16
 _LONGEST_NAME = 64
@@ -64,12 +65,18 @@ def _parse_instance(index: int, instance: object) -> Source:
         got = f"keys {sorted(instance)}" if isinstance(instance, dict) else _kind(instance)
         raise BadPicture(index, f'got {got[:_LONGEST_MESSAGE]}; expected {{"data": "<base64>"}}')
     data = instance["data"]
-    if not isinstance(data, str):
+    if not isinstance(data, str | LongString):
         raise BadPicture(index, f'"data" is {_kind(data)}; expected a base64 string')
     return Base64Text(data)
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        LongString: "a string",
+        bool: "a boolean",
+    }
     names |= {int: "a number", float: "a number", type(None): "null"}
     return names.get(type(value), type(value).__name__)

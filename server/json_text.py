@@ -6,8 +6,8 @@ import orjson
 
 from contract.model_config import Json
 from server.errors import RequestError
+from server.json_cuts import cut, put_back
 from server.json_depth import nests_deeper
-from server.long_arrays import LongArray, cut_long_arrays
 
 MOST_VALUES: Final = 1 << 18
 """Values of a JSON text beside long arrays of numbers. Parsing this many takes the interpreter
@@ -18,11 +18,32 @@ _COUNTED: Final = 1 << 20
 
 
 def parse_json(text: bytes, max_depth: int) -> object:
-    """The value of a JSON text.
+    """The value of a JSON text, with a `LongString` for each string of more than 1 MiB in it.
 
     Raises:
         RequestError: It is no JSON, nests too deep, or has too many values.
     """
+    return _parse_in_pieces(text, max_depth, arrays=False)
+
+
+def parse_json_with_arrays(text: bytes, max_depth: int) -> object:
+    """The same, with a `LongArray` for each long array of numbers in it, too.
+
+    Raises:
+        RequestError: As `parse_json`.
+    """
+    return _parse_in_pieces(text, max_depth, arrays=True)
+
+
+def _parse_in_pieces(text: bytes, max_depth: int, *, arrays: bool) -> object:
+    if len(text) <= _LARGE:
+        return _parse(text, max_depth)
+    rest, found = cut(text, max_depth, arrays=arrays)
+    parsed = _parse(rest, max_depth)
+    return put_back(parsed, found) if found else parsed
+
+
+def _parse(text: bytes, max_depth: int) -> object:
     if nests_deeper(text, max_depth):
         raise RequestError(f"JSON nesting depth exceeds maximum allowed limit ({max_depth})")
     if len(text) > _LARGE and _count_values(text) > MOST_VALUES:
@@ -35,19 +56,6 @@ def parse_json(text: bytes, max_depth: int) -> object:
     except orjson.JSONDecodeError as err:
         raise RequestError(f"failed to parse the request JSON buffer: {err}") from err
     return parsed
-
-
-def parse_json_with_arrays(text: bytes, max_depth: int) -> object:
-    """The value of a JSON text, with a `LongArray` for each long array of numbers in it.
-
-    Raises:
-        RequestError: As `parse_json`.
-    """
-    if len(text) <= _LARGE:
-        return parse_json(text, max_depth)
-    rest, arrays = cut_long_arrays(text, max_depth)
-    parsed = parse_json(rest, max_depth)
-    return _put_back(parsed, arrays) if arrays else parsed
 
 
 def parse_json_object(text: bytes, max_depth: int) -> dict[str, Json]:
@@ -71,12 +79,3 @@ def _count_values(text: bytes) -> int:
         if count > MOST_VALUES:
             break
     return count
-
-
-def _put_back(value: object, arrays: dict[str, LongArray]) -> object:
-    """The value with the arrays in the place of the names that stand for them."""
-    if isinstance(value, dict):
-        return {key: _put_back(item, arrays) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_put_back(item, arrays) for item in value]
-    return arrays.get(value, value) if isinstance(value, str) else value

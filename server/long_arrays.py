@@ -6,26 +6,21 @@ the text first, and a piece of them at a time is parsed and becomes numpy's numb
 """
 
 import re
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import orjson
 
 from server.errors import RequestError
+from server.long_strings import find
 
 LONG: Final = 1 << 16
 """Bytes of text from which an array is cut out."""
 
-MOST_STRINGS: Final = 1 << 19
-"""Strings of a text in which long arrays are looked for."""
-
 _PIECE: Final = 1 << 16
 _LONGEST_PIECE: Final = 1 << 20
-_RUN: Final = 64
-_STEP: Final = 1 << 20
 _START: Final = re.compile(rb"\s*:\s*(?=\[)")
 _END: Final = re.compile(rb"\]\s*,?\s*\Z")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]"))
@@ -45,7 +40,7 @@ class LongArray:
         max_depth: How deep it may nest.
     """
 
-    text: bytes
+    text: bytes = field(repr=False)
     start: int
     stop: int
     max_depth: int
@@ -99,71 +94,13 @@ class LongArray:
         return int(depths[-1])
 
 
-def cut_long_arrays(text: bytes, max_depth: int) -> tuple[bytes, dict[str, LongArray]]:
-    """A JSON text with a string for each long array that is an object's value, and the arrays.
+def long_array(text: bytes, start: int, stop: int, max_depth: int) -> LongArray | None:
+    """The long array that a stretch without strings, behind a key, holds; None if it holds none.
 
-    Whether the arrays are JSON shows when they are read.
-
-    Returns:
-        The text, and the arrays by the strings in their places, which no client can guess.
+    Whether it is JSON shows when it is read.
     """
-    token = secrets.token_hex(8)
-    arrays: dict[str, LongArray] = {}
-    kept: list[bytes] = []
-    done = 0
-    for start, stop in _outside_strings(text):
-        if stop - start < LONG:
-            continue
-        bounds = _bounds(text, start, stop)
-        if bounds is None:
-            continue
-        name = f"{token}-{len(arrays)}"
-        arrays[name] = LongArray(text, *bounds, max_depth)
-        kept += [text[done : bounds[0]], b'"%b"' % name.encode()]
-        done = bounds[1]
-    return b"".join([*kept, text[done:]]) if arrays else text, arrays
-
-
-def _outside_strings(text: bytes) -> Iterator[tuple[int, int]]:
-    """From where to where the text is outside of strings."""
-    at = strings = 0
-    while (quote := find(text, b'"', at, len(text))) >= 0:
-        yield at, quote
-        at = _end_of_string(text, quote)
-        strings += 1
-        if strings > MOST_STRINGS:
-            raise RequestError(
-                f"the JSON text has more than {MOST_STRINGS} strings; send tensors of BYTES as "
-                "binary data, or fewer in a request"
-            )
-    yield at, len(text)
-
-
-def _end_of_string(text: bytes, start: int) -> int:
-    """The place behind the string that begins at `start`; the text's end if it does not end."""
-    at = start + 1
-    while (quote := find(text, b'"', at, len(text))) >= 0:
-        if not _is_escaped(text, at, quote):
-            return quote + 1
-        at = quote + 1
-    return len(text)
-
-
-def _is_escaped(text: bytes, start: int, at: int) -> bool:
-    """Whether an odd number of backslashes stand before `at`, from `start` on."""
-    count = 0
-    while at > start:
-        before = text[max(start, at - _RUN) : at]
-        run = len(before) - len(before.rstrip(b"\\"))
-        count += run
-        if run < len(before):
-            break
-        at -= run
-    return count % 2 == 1
-
-
-def _bounds(text: bytes, start: int, stop: int) -> tuple[int, int] | None:
-    """Where in a stretch without strings, behind a key, a list lies; None if none does."""
+    if stop - start < LONG:
+        return None
     before = _START.match(text, start, stop)
     if before is None:
         return None
@@ -175,15 +112,7 @@ def _bounds(text: bytes, start: int, stop: int) -> tuple[int, int] | None:
     after = _END.match(text[bracket:end]) if bracket >= 0 else None
     if after is None or bracket - before.end() < LONG:
         return None
-    return before.end(), bracket + 1
-
-
-def find(text: bytes, byte: bytes, start: int, stop: int) -> int:
-    """Where a byte is first found, or -1, in steps that hold the interpreter shortly."""
-    for at in range(start, stop, _STEP):
-        if (found := text.find(byte, at, min(stop, at + _STEP))) >= 0:
-            return found
-    return -1
+    return LongArray(text, before.end(), bracket + 1, max_depth)
 
 
 def _broken(reason: str, at: int) -> RequestError:

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.model_config import Json
-from server.bytes_elements import check_count, check_most, join_elements, split_elements, texts_of
+from server.bytes_elements import (
+    Text,
+    check_count,
+    check_most,
+    join_elements,
+    split_elements,
+    texts_of,
+)
 from server.decoder import Source
 from server.errors import RequestError
 from server.json_numbers import numbers_from_json
@@ -210,7 +217,7 @@ def raw_pieces(array: NDArray[np.generic]) -> list[bytes]:
     In pieces, because a copy holds the interpreter until it is made.
     """
     if array.dtype == np.object_:
-        return [join_elements(array.reshape(-1).tolist())]
+        return list(join_elements(array.reshape(-1).tolist())) or [b""]
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return [data[start : start + _PIECE].tobytes() for start in range(0, len(data) or 1, _PIECE)]
 
@@ -220,7 +227,7 @@ def to_raw(array: NDArray[np.generic]) -> bytes:
     return b"".join(raw_pieces(array))
 
 
-def to_json(name: str, array: NDArray[np.generic]) -> NDArray[np.generic] | list[str]:
+def to_json(name: str, array: NDArray[np.generic]) -> NDArray[np.generic] | list[Text]:
     """The flat `data` of the output `name`; BYTES elements become text.
 
     Raises:

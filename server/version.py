@@ -78,7 +78,7 @@ class Version:
         )
         self._max_instances = engine.max_instances
         self._tracer = engine.tracer
-        part = part_rows(execution, engine.max_queue_size)
+        part = part_rows(execution, engine.max_queue_size, pictures=self.task is not None)
         cache = engine.response_cache if self.statistics.cached else None
         self._cache = None if cache is None else cache.for_load()
         self._inference = Inference(config, self.task, self._batcher, part, self._cache)

@@ -118,7 +118,8 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             unpacked += len(piece)
             if unpacked > limit_bytes:
                 break
-            pieces.append(piece)
+            if piece:
+                pieces.append(piece)
             if piece is not chunk:
                 await asyncio.sleep(0)  # a small chunk may unpack to the whole limit
     if max(received, unpacked) > limit_bytes:

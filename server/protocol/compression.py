@@ -14,6 +14,10 @@ from server.errors import RequestError, Unsupported
 
 _WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
 _PIECE_BYTES: Final = 1 << 20
+_SLICE_BYTES: Final = 1 << 12
+"""Packed bytes that are unpacked between two pieces: what is left behind each member is copied, and
+there may be one in 20 bytes."""
+
 _LEVEL: Final = 1  # answers are made while a client waits; level 6 takes five times as long
 
 
@@ -44,7 +48,7 @@ class Decompressor:
         self._decoder = self._new() if self._encoding in _WINDOW_BITS else None
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The next part of the body, unpacked, in pieces of a bounded size.
+        """The next part of the body, unpacked, in pieces that take a short while each.
 
         Raises:
             RequestError: It is not of the encoding.
@@ -52,14 +56,19 @@ class Decompressor:
         if self._decoder is None:
             yield chunk
             return
-        while chunk:
-            if self._decoder.eof:  # a gzip body may be of several members
-                self._decoder = self._new()
-            try:
-                yield self._decoder.decompress(chunk, _PIECE_BYTES)
-            except zlib.error as err:
-                raise RequestError(f"body is not {self._encoding} data: {err}") from err
-            chunk = self._decoder.unconsumed_tail or self._decoder.unused_data
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            left = chunk[start : start + _SLICE_BYTES]
+            while left:
+                if self._decoder.eof:  # a gzip body may be of several members
+                    self._decoder = self._new()
+                try:
+                    piece = self._decoder.decompress(left, _PIECE_BYTES)
+                except zlib.error as err:
+                    raise RequestError(f"body is not {self._encoding} data: {err}") from err
+                left = self._decoder.unconsumed_tail or self._decoder.unused_data
+                if piece:
+                    yield piece
+            yield b""
 
     def finish(self) -> None:
         """Refuse a body that was cut off.

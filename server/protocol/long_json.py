@@ -26,17 +26,17 @@ class Written:
     pieces: Sequence[bytes]
 
 
-def flat_json(data: NDArray[np.generic] | list[str]) -> object:
-    """A flat list for `json_pieces`; a long one is written already."""
-    if len(data) <= _PART:
-        return data
-    parts = (data[start : start + _PART] for start in range(0, len(data), _PART))
-    return _list([memoryview(orjson.dumps(part, option=_OPTIONS))[1:-1] for part in parts])
+def flat_json(data: NDArray[np.generic] | Sequence[str | tuple[str, ...]]) -> object:
+    """A flat list for `json_pieces`; written already if it is long, as are strings in parts."""
+    items: NDArray[np.generic] | Sequence[object] = data
+    if not isinstance(data, np.ndarray):
+        items = [item if isinstance(item, str) else _written_text(item) for item in data]
+    return items if len(items) <= _PART else _written_list(items, _PART)
 
 
 def written_items(items: Sequence[object]) -> Written:
     """A list, each of whose items is written by itself."""
-    return _list([orjson.dumps(item, option=_OPTIONS) for item in items])
+    return _written_list(items, 1)
 
 
 def json_pieces(content: object) -> list[bytes]:
@@ -64,8 +64,17 @@ def json_pieces(content: object) -> list[bytes]:
     return pieces
 
 
-def _list(parts: Sequence[bytes | memoryview]) -> Written:
-    """A list whose items are written in one part or several."""
-    opened = [b"[", *[b","] * (len(parts) - 1)]
-    pieces = [b"".join(pair) for pair in zip(opened, parts, strict=True)]
+def _written_list(items: NDArray[np.generic] | Sequence[object], part: int) -> Written:
+    """A list of which `part` items are written at once."""
+    pieces: list[bytes] = []
+    for start in range(0, len(items), part):
+        written = json_pieces(items[start : start + part])
+        written[0] = (b"," if start else b"[") + written[0][1:]
+        written[-1] = written[-1][:-1]
+        pieces += written
     return Written([*pieces, b"]"])
+
+
+def _written_text(parts: Sequence[str]) -> Written:
+    """A string, each of whose parts is written by itself."""
+    return Written([b'"', *(orjson.dumps(part)[1:-1] for part in parts), b'"'])

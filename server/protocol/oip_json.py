@@ -22,6 +22,7 @@ from server.decoder import Base64Text, Source
 from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
+from server.long_strings import LongString
 from server.media_types import JSON
 from server.protocol.http import response_of
 from server.protocol.long_json import flat_json, json_pieces
@@ -229,14 +230,15 @@ def _elements(name: str, data: object, *, pictures: bool) -> list[Source]:
         item = pending.pop()
         if isinstance(item, list):
             pending.extend(reversed(item))
-        elif not isinstance(item, str):
+        elif not isinstance(item, str | LongString):
             expected = "a picture file as base64 text" if pictures else "a string"
             raise RequestError(
                 f"Unable to parse JSON bytes array: element {len(elements)} of input '{name}' must "
                 f"be {expected}"
             )
         else:
-            elements.append(Base64Text(item) if pictures else item.encode())
+            encoded = item.encoded if isinstance(item, LongString) else item.encode
+            elements.append(Base64Text(item) if pictures else encoded())
     return elements
 
 

@@ -3,7 +3,7 @@
 Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
 """
 
-import base64
+import asyncio
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from server.decoder import Base64Text
 from server.errors import RequestError, Unsupported
+from server.long_strings import LongString
 from server.protocol import oip_pb2 as oip
 from server.protocol.http import json_response
 from server.protocol.oip_messages import parameters_of
@@ -73,7 +75,7 @@ class ModelRepository:
         """Load a model, or load it anew; 200 with no body when it answers."""
         parameters = _parameters(await self._bodies.json_object(request))
         _refuse_repository(request.path_params.get("repository", ""))
-        config, files = _split(parameters, _decode)
+        config, files = await asyncio.to_thread(_split, parameters, _decode)
         await self._repository.load(request.path_params["name"], config, files)
         return Response()
 
@@ -156,10 +158,10 @@ def _split(
 
 def _decode(name: str, value: object) -> bytes:
     """The content of a file in a JSON body."""
-    if not isinstance(value, str):
+    if not isinstance(value, str | LongString):
         raise RequestError(f"parameter '{name[:80]}' is no string; expected base64 text")
     try:
-        return base64.b64decode("".join(value.split()), validate=True)
+        return Base64Text(value).decoded()
     except (binascii.Error, ValueError) as err:
         raise RequestError(f"parameter '{name[:80]}' is not base64: {err}") from err
 

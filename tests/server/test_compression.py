@@ -49,6 +49,12 @@ def test_pieces_are_small_whatever_a_chunk_unpacks_to() -> None:
     assert max(len(next(pieces)) for _ in range(10)) <= 1 << 20
 
 
+def test_many_members_without_content_are_unpacked_in_some_pieces() -> None:
+    member = gzip.compress(b"")
+    assert not any(pieces := list(Decompressor("gzip").feed(member * 10_000)))
+    assert len(member) * 10_000 >> 12 < len(pieces) < 100
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_broken_body_is_refused(encoding: str) -> None:
     packed = b"".join(compress([BODY], encoding))

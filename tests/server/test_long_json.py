@@ -4,6 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
+from server.bytes_elements import texts_of
 from server.protocol.long_json import flat_json, json_pieces, written_items
 
 PART = 1 << 14
@@ -23,6 +24,13 @@ def test_a_list_in_parts_is_the_list(count: int, dtype: str) -> None:
 def test_a_list_of_many_strings_in_parts_is_the_list() -> None:
     words = [f'{i}, "日本"' for i in range(PART + 1)]
     assert orjson.loads(b"".join(json_pieces(flat_json(words)))) == words
+
+
+def test_long_strings_in_parts_are_the_strings() -> None:
+    words: list[bytes | str] = ["a", "日本\n" * 100_000, b"", "x" * 70_000 + "é"]
+    pieces = json_pieces({"data": flat_json(texts_of("x", words))})
+    assert orjson.loads(b"".join(pieces)) == {"data": ["a", words[1], "", words[3]]}
+    assert max(map(len, pieces)) < 150_000
 
 
 def test_items_written_one_by_one_are_the_list() -> None:
