@@ -159,11 +159,11 @@ def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedMo
     )
     stem = {"small_images": True} if size.small_images else {}
     model = ResNet(labelled(config, labels, problem_type=problem, **stem))
-    _start_blocks_as_identity(model)
+    start_blocks_as_identity(model)
     return model
 
 
-def _start_blocks_as_identity(model: nn.Module) -> None:
+def start_blocks_as_identity(model: nn.Module) -> None:
     """Zero the last scale of each residual block, as Goyal et al. 2017 (arXiv 1706.02677) do."""
     for module in model.modules():
         if isinstance(module, ResNetBasicLayer | ResNetBottleNeckLayer):

@@ -1,20 +1,14 @@
-"""SegFormer of transformers, by size name, from a checkpoint folder or from the hub."""
+"""SegFormer of transformers: its sizes by name, and its loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy, interpolate
 from transformers import PreTrainedModel, SegformerConfig, SegformerForSemanticSegmentation
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
-from trainer.masks import IGNORED_ID, ignored_id
-from trainer.segmentation_hyperparameters import SegmentationHyperparameters
-from trainer.weights import Family, labelled, load_pretrained, source_of
-
-NO_ID: Final = -100
-"""What an ignored pixel is in a training batch."""
+from trainer.pixel_loss import pixel_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +44,10 @@ class Segmenter(SegformerForSemanticSegmentation):
     after the step (models/segformer/modeling_segformer.py, SegformerForSemanticSegmentation).
     """
 
+    output_stride: ClassVar[int] = 4
+    input_multiple: ClassVar[int] = 32
+    pools_whole_pictures: ClassVar[bool] = False
+
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None
     ) -> SemanticSegmenterOutput:
@@ -60,40 +58,9 @@ class Segmenter(SegformerForSemanticSegmentation):
         return output
 
 
-def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of logits[B, K, h, w], enlarged, over the labels[B, H, W] that count."""
-    enlarged = enlarge(logits, labels.shape[-1]).float()
-    total = cross_entropy(enlarged, labels, ignore_index=NO_ID, reduction="sum")
-    return total / (labels != NO_ID).sum().clamp(min=1)
+CLASSES: Final[Mapping[str, type[PreTrainedModel]]] = {SegformerConfig.model_type: Segmenter}
 
-
-def enlarge(logits: Tensor, size: int) -> Tensor:
-    """logits[B, K, h, w] -> [B, K, size, size], bilinear between the pixels' centres."""
-    return interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
-
-
-FAMILY: Final = Family(
-    hub_ids={name: size.hub_id for name, size in SIZES.items()},
-    classes={SegformerConfig.model_type: Segmenter},
-    head=("decode_head.",),  # all of it: the hub's weights of the sizes are encoders alone
-)
-
-
-def build_segformer(wanted: SegmentationHyperparameters, labels: Sequence[str]) -> PreTrainedModel:
-    """A SegFormer with one output for each of `labels`; a size may lack `segformer-`.
-
-    Raises:
-        OptionsError: `model` is no size, no checkpoint folder, and not asked for from the hub.
-        WeightsUnavailable: The weights cannot be read or fetched.
-    """
-    if (name := f"segformer-{wanted.model}") in SIZES:
-        wanted = wanted.model_copy(update={"model": name})
-    ignored = NO_ID if ignored_id(labels) is None else IGNORED_ID
-    if source := source_of(FAMILY, wanted):
-        anew = wanted.reinitialize_top_layer
-        return load_pretrained(FAMILY, source, labels, anew, semantic_loss_ignore_index=ignored)
-    config = config_of(SIZES[wanted.model])
-    return Segmenter(labelled(config, labels, semantic_loss_ignore_index=ignored))
+HEAD: Final = ("decode_head.",)  # all of it: the hub's weights of the sizes are encoders alone
 
 
 def config_of(size: Size) -> SegformerConfig:

@@ -1,8 +1,8 @@
 """Hyperparameters of semantic segmentation: EasyMaker's four, then ours."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainer.hyperparameters import Hyperparameters
 
@@ -16,9 +16,9 @@ class SegmentationHyperparameters(Hyperparameters):
 
     input_size: int = Field(
         default=512,
-        ge=32,
-        multiple_of=32,
-        description="Height and width of the model's input in pixels",
+        ge=16,
+        multiple_of=8,
+        description="Height and width of the model's input in pixels; SegFormer's are of 32 each",
     )
     learning_rate: float = Field(
         default=2e-4, ge=0, description="Peak learning rate of the optimizer"
@@ -45,8 +45,8 @@ class SegmentationHyperparameters(Hyperparameters):
     model: str = Field(
         default="segformer-b3",
         description=(
-            "segformer-b0, -b1, -b2, -b3, -b4, -b5 or -tiny; the folder of a local checkpoint; or "
-            "a hub id with --pretrained"
+            "segformer-b0, -b1, -b2, -b3, -b4, -b5 or -tiny; fcn-, psp- or deeplab-resnet-50, "
+            "-resnet-101 or -tiny; the folder of a local checkpoint; or a hub id with --pretrained"
         ),
     )
     warmup_ratio: float = Field(
@@ -60,3 +60,33 @@ class SegmentationHyperparameters(Hyperparameters):
     augmentation: Literal["none", "flip"] = Field(
         default="flip", description="flip: half of the pictures are mirrored, and their masks"
     )
+    crop_size: int = Field(
+        default=0,
+        ge=0,
+        multiple_of=8,
+        description=(
+            "Height and width in pixels of the random squares that a training sees; 0 is the whole "
+            "picture, squashed. Unless input_size is given it is this"
+        ),
+    )
+    base_size: int = Field(
+        default=520,
+        ge=16,
+        description=(
+            "Longer side in pixels, times 0.5 to 2 by chance, of the training picture that a "
+            "square of crop_size is cut from"
+        ),
+    )
+    syncbn: bool = Field(
+        default=False,
+        description="Batch norms over the pictures of all GPU processes; on a CPU as without",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _input_as_cropped(cls, values: Any) -> Any:
+        """`crop_size` alone says the size of the input too."""
+        match values:
+            case {"crop_size": size} if "input_size" not in values and str(size) != "0":
+                return {**values, "input_size": size}
+        return values

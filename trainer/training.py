@@ -40,6 +40,7 @@ from trainer.pixel_size import sides
 from trainer.processes import Processes, wait_for_all
 from trainer.running_means import RunningMeans
 from trainer.schedules import rate_at
+from trainer.shared_norms import share_norms
 from trainer.stopping import StopRequest
 from trainer.tasks.task import Batch, Metric, Task
 from trainer.threads import fitting_threads
@@ -98,6 +99,7 @@ def train(job: Job, model: PreTrainedModel, resume_from: Path | None) -> None:
     if job.hardware.channels_last:
         # torch's stubs lack this overload.
         nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    share_norms(model, job.wanted, job.hardware, job.processes.count)
     trainer = _EpochTrainer(job, model)
     if job.wanted.num_train_epochs == 0:
         trainer.save_untrained()

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from contract.errors import OptionsError
 from trainer.errors import CheckpointError, WeightsUnavailable
@@ -95,7 +95,8 @@ def load_pretrained(
     )
     try:
         kind = _class_of(family, source, revision=revision)
-        found = AutoConfig.from_pretrained(source, revision=revision)
+        assert kind.config_class is not None  # noqa: S101 - it is of every model that is no base
+        found: Any = kind.config_class.from_pretrained(source, revision=revision)
         known = [found.id2label[index] for index in sorted(found.id2label)] == list(labels)
         anew = reinitialize == "true" or (reinitialize == "auto" and not known)
         configured = labelled(found, labels, **config)

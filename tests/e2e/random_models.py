@@ -20,11 +20,12 @@ from tests.trainer.segmentation_folders import LABELS
 from trainer.checkpoints import Checkpoint, Origin, open_checkpoint
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detectors import build_detector
+from trainer.dilated_segmenters import DilatedSegmenter
 from trainer.export import export_and_publish
 from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.resnet import build_resnet
-from trainer.segformer import build_segformer
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
+from trainer.segmenters import build_segmenter
 
 
 def publish_classifier(repository: Path, name: str, model: str, size: int) -> Checkpoint:
@@ -33,7 +34,7 @@ def publish_classifier(repository: Path, name: str, model: str, size: int) -> Ch
 
 
 def publish_segmenter(repository: Path, name: str, model: str, size: int) -> Checkpoint:
-    """A SegFormer whose head is random enough to answer every label."""
+    """A segmenter whose head is random enough to answer every label."""
     return _publish(repository, name, _exported_segmenter(model, size))
 
 
@@ -54,10 +55,15 @@ def _exported_classifier(model: str, size: int) -> Path:
 def _exported_segmenter(model: str, size: int) -> Path:
     torch.manual_seed(3)
     wanted = SegmentationHyperparameters(model=model, input_size=size)
-    segformer = build_segformer(wanted, LABELS)
-    nn.init.normal_(segformer.get_parameter("decode_head.classifier.weight"))
+    segmenter = build_segmenter(wanted, LABELS)
+    for weight in segmenter.get_submodule("decode_head").parameters():
+        if len(weight) == len(LABELS) and weight.ndim > 1:
+            nn.init.normal_(weight)
+            if isinstance(segmenter, DilatedSegmenter):
+                # Their features are positive: with a mean, one label would be the largest anywhere.
+                weight.data -= weight.data.mean(dim=1, keepdim=True)
     origin = Origin(task="semantic-segmentation", base_model=model, dataset_sha256="0")
-    return _export(segformer, origin, size)
+    return _export(segmenter, origin, size)
 
 
 @cache

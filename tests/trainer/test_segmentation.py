@@ -25,8 +25,10 @@ from trainer.export import check_onnx, describe_model, max_batch_size, random_in
 from trainer.flips import flip_together
 from trainer.hardware import choose_hardware
 from trainer.overlays import overlay, side_by_side
-from trainer.segformer import NO_ID, Segmenter, build_segformer, pixel_loss
+from trainer.pixel_loss import NO_ID, pixel_loss
+from trainer.segformer import Segmenter
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
+from trainer.segmenters import build_segmenter
 from trainer.tasks.segmentation import TASK, to_label_map
 from trainer.tasks.task import Outputs
 
@@ -114,7 +116,7 @@ def test_published_configuration_says_what_the_server_needs(blocks: Blocks) -> N
 
 def test_label_maps_past_256_labels_are_int32(tmp_path: Path) -> None:
     labels = tuple(f"label {index}" for index in range(300))
-    model = build_segformer(TINY, labels)
+    model = build_segmenter(TINY, labels)
     module = TASK.serving_module(model).eval()
     config = describe_model(TASK, model, "many", labels, 64)
     assert [spec.datatype for spec in config.outputs] == ["INT32", "FP32"]
@@ -169,7 +171,7 @@ def test_overlay_colours_ids_by_the_voc_palette_and_leaves_hidden_pixels() -> No
 
 
 def test_batch_without_a_pixel_to_learn_from_has_a_loss_of_zero() -> None:
-    model = build_segformer(TINY, LABELS)
+    model = build_segmenter(TINY, LABELS)
     assert isinstance(model, Segmenter)
     nowhere = torch.full((1, 64, 64), NO_ID)
     loss = model(pixel_values=torch.randn(1, 3, 64, 64), labels=nowhere).loss
@@ -214,7 +216,7 @@ def test_masks_are_mirrored_with_their_pictures_and_the_same_for_the_same_seed()
         ("per_device_train_batch_size", "-1", "int in [0, inf)"),
         ("num_train_epochs", "-0.5", "float in [0.0, inf)"),
         ("logging_steps", "499", "int in [500, inf)"),
-        ("input_size", "100", "expected int in [32, inf), a multiple of 32"),
+        ("input_size", "100", "expected int in [16, inf), a multiple of 8"),
     ],
 )
 def test_values_out_of_easymakers_ranges_are_refused(name: str, value: str, expected: str) -> None:
@@ -234,7 +236,7 @@ def test_defaults_are_easymakers() -> None:
 
 @pytest.mark.parametrize("name", ["b0", "segformer-b0"])
 def test_sizes_have_a_short_name_too(name: str) -> None:
-    model = build_segformer(TINY.model_copy(update={"model": name}), LABELS)
+    model = build_segmenter(TINY.model_copy(update={"model": name}), LABELS)
     assert model.config.hidden_sizes == [32, 64, 160, 256]
 
 
@@ -257,7 +259,7 @@ def test_largest_batch_is_the_largest_power_of_two_that_fits(room: int, found: i
 
 
 def test_trying_a_batch_trains_one_step() -> None:
-    model = build_segformer(TINY, LABELS)
+    model = build_segmenter(TINY, LABELS)
     sizes = []
 
     def make_batch(size: int) -> dict[str, torch.Tensor]:

@@ -51,6 +51,13 @@ KINDS = (
         "decode_head.classifier.weight",
     ),
     Kind(
+        "semantic-segmentation",
+        "psp-tiny",
+        "resnet.embedder.embedder.convolution.weight",
+        "resnet.embedder.embedder.convolution.weight",
+        "decode_head.head.2.weight",
+    ),
+    Kind(
         "object-detection",
         "detr-tiny",
         "bbox_predictor.layers.0.weight",
@@ -277,7 +284,7 @@ def test_weights_beside_another_model_are_refused(kind: Kind) -> None:
 def test_branch_of_the_hubs_detr_is_the_one_without_timm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = KINDS[2]
+    kind = next(kind for kind in KINDS if kind.size == "detr-tiny")
     build(kind, kind.size).save_pretrained(tmp_path / "saved")
     cached = tmp_path / "hub" / "models--facebook--detr-resnet-50"
     shutil.copytree(tmp_path / "saved", cached / "snapshots" / "1")

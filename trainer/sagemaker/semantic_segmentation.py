@@ -126,6 +126,9 @@ class SemanticSegmentation(SageMakerHyperparameters):
             SegmentationHyperparameters,
             {
                 "input_size": self.side,
+                "crop_size": self.side,
+                "base_size": self.base_size,
+                "syncbn": self.syncbn,
                 "per_device_train_batch_size": host.share(self.mini_batch_size),
                 "per_device_eval_batch_size": host.share(self.validation_mini_batch_size),
                 "num_train_epochs": self.epochs,

@@ -1,6 +1,6 @@
-"""Semantic segmentation: pictures and masks -> SegFormer -> label_map[S, S] of label ids.
+"""Semantic segmentation: pictures and masks -> a segmenter -> label_map[S, S] of label ids.
 
-Legend: B pictures of a batch, S the input's height and width, K labels.
+Legend: B pictures of a batch, S the input's height and width, s the logits', K labels.
 """
 
 import logging
@@ -29,10 +29,12 @@ from trainer.masks import IGNORED_ID, MaskFile, ignored_id
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
 from trainer.pictures import Item, View, Whole
+from trainer.pixel_loss import NO_ID, enlarge
 from trainer.pixel_size import PixelSize, sides
-from trainer.segformer import FAMILY, NO_ID, build_segformer, enlarge
+from trainer.scaled_crops import Scaled, crop_together
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
+from trainer.segmenters import FAMILY, build_segmenter, output_stride
 from trainer.tasks import TaskName
 from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
 from trainer.weights import load_checkpoint
@@ -88,24 +90,29 @@ class SemanticSegmentation:
         return wanted.model_copy(update={"per_device_train_batch_size": size})
 
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
-        """A SegFormer with one output for each label."""
-        return build_segformer(_own(wanted), labels)
+        """A SegFormer, FCN, PSPNet or DeepLabV3 with one output for each label."""
+        return build_segmenter(_own(wanted), labels)
 
     def load_model(self, folder: Path) -> PreTrainedModel:
-        """The fp32 SegFormer of a checkpoint folder."""
+        """The fp32 model of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
     def begin(self, _model: PreTrainedModel, _dataset: Dataset) -> None:
         """Nothing: the loss depends on the batch alone."""
 
     def train_view(self, wanted: Hyperparameters) -> View:
-        """The whole picture at the input's size."""
-        return Whole(wanted.input_size, wanted.input_size, self.fit)
+        """The whole picture: at the input's size, or, to be cropped, at a random scale."""
+        own = _own(wanted)
+        if own.crop_size:
+            return Scaled(own.base_size, own.seed)
+        return Whole(own.input_size, own.input_size, self.fit)
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
-        """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored."""
-        pixels, labels = to_unit(_stack(items)), _targets(items)
-        if _own(wanted).augmentation == "flip":
+        """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored; S may be `crop_size`."""
+        own = _own(wanted)
+        image, labels = _crops(items, own) if own.crop_size else (_stack(items), _targets(items))
+        pixels = to_unit(image)
+        if own.augmentation == "flip":
             seed = [wanted.seed, *(item.key for item in items)]
             pixels, labels = flip_together(pixels, labels, seed)
         return {"pixel_values": normalize(pixels), "labels": labels}
@@ -144,18 +151,19 @@ class SemanticSegmentation:
         return {"image": picture.pixels}
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
-        """Uint8 image[B, S, S, 3] -> label_map[B, S, S], logits[B, K, S/4, S/4]."""
+        """Uint8 image[B, S, S, 3] -> label_map[B, S, S], logits[B, K, s, s]."""
         return _LabelMap(model)
 
     def tensors(
-        self, _model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
+        self, model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        """`image` UINT8 [S, S, 3]; `label_map` [S, S], and `logits` FP32 [K, S/4, S/4]."""
+        """`image` UINT8 [S, S, 3]; `label_map` [S, S], and `logits` FP32 [K, s, s]."""
         height, width = sides(input_size)
         image = TensorSpec("image", "UINT8", (height, width, 3))
         datatype = "UINT8" if id_type(len(labels)) is torch.uint8 else "INT32"
         label_map = TensorSpec(LABEL_MAP, datatype, (height, width), LABELS_FILE)
-        logits = TensorSpec(LOGITS, "FP32", (len(labels), height // 4, width // 4))
+        stride = output_stride(model)
+        logits = TensorSpec(LOGITS, "FP32", (len(labels), height // stride, width // stride))
         return (image,), (label_map, logits)
 
     def align(self, ours: Outputs, reference: Outputs) -> Outputs:
@@ -194,14 +202,14 @@ def id_type(labels: int) -> torch.dtype:
 
 
 class _LabelMap(nn.Module):
-    """A SegFormer with normalisation before, and enlargement and choice behind it."""
+    """A segmenter with normalisation before, and enlargement and choice behind it."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB uint8 image[B, S, S, 3] -> (label_map[B, S, S], logits[B, K, S/4, S/4])."""
+        """RGB uint8 image[B, S, S, 3] -> (label_map[B, S, S], logits[B, K, s, s])."""
         logits = self.model(pixel_values=normalize(to_unit(image))).logits
         return to_label_map(logits, image.shape[1]), logits
 
@@ -233,9 +241,9 @@ def _own(wanted: Hyperparameters) -> SegmentationHyperparameters:
 
 def _largest_batch(wanted: SegmentationHyperparameters, hardware: Hardware) -> int:
     """What fits this process's GPU with _PROBED_LABELS, since the labels are not known yet."""
-    model = build_segformer(wanted, [str(index) for index in range(_PROBED_LABELS)])
+    model = build_segmenter(wanted, [str(index) for index in range(_PROBED_LABELS)])
     nn.Module.cuda(model).train()
-    size = wanted.input_size
+    size = wanted.crop_size or wanted.input_size
 
     def make_batch(count: int) -> Batch:
         return {
@@ -252,13 +260,25 @@ def _stack(items: Sequence[Item]) -> Tensor:
 
 
 def _targets(items: Sequence[Item]) -> Tensor:
-    """labels[B, S, S] of the pictures' size, int64; NO_ID where nothing is to be learned."""
-    targets = []
-    for item in items:
-        mask = _mask_of(item.sample)
-        ids = resize_label_map(mask.read(), *item.pixels.shape[:2]).astype(np.int64)
-        targets.append(ids if mask.ignored is None else np.where(ids == mask.ignored, NO_ID, ids))
-    return torch.from_numpy(np.stack(targets))
+    """labels[B, S, S] of the pictures' size, int64."""
+    return torch.from_numpy(np.stack([_target(item) for item in items]))
+
+
+def _target(item: Item) -> NDArray[np.int64]:
+    """Ids [h, w] of the picture's size; NO_ID where nothing is to be learned."""
+    mask = _mask_of(item.sample)
+    ids = resize_label_map(mask.read(), *item.pixels.shape[:2]).astype(np.int64)
+    return ids if mask.ignored is None else np.where(ids == mask.ignored, NO_ID, ids)
+
+
+def _crops(items: Sequence[Item], wanted: SegmentationHyperparameters) -> tuple[Tensor, Tensor]:
+    """Uint8 image[B, C, C, 3] and labels[B, C, C] of random squares of the pictures."""
+    cut = [
+        crop_together(item.pixels, _target(item), wanted.crop_size, wanted.seed, item.key)
+        for item in items
+    ]
+    images, targets = zip(*cut, strict=True)
+    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
 
 
 def _mask_of(sample: Sample) -> MaskFile:
