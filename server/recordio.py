@@ -53,10 +53,12 @@ def new_frame(shape: Sequence[int]) -> tuple[memoryview, NDArray[np.float32]]:
         raise AnswerTooLarge(LONGEST_RECORD)
     before = _FRAME.size + len(head)
     skipped = -before % _ALIGNED  # so that the numbers lie aligned in memory
-    memory = bytearray(skipped + _FRAME.size + _padded(length))
-    memory[skipped : skipped + before] = _FRAME.pack(MAGIC, length) + head
-    tensor = np.frombuffer(memory, "<f4", math.prod(shape), skipped + before).reshape(shape)
-    return memoryview(memory)[skipped:], tensor
+    # numpy's zeros cost nothing until they are written, with the interpreter left to others.
+    memory = np.zeros(skipped + _FRAME.size + _padded(length), np.uint8)
+    frame = memory.data[skipped:]
+    frame[:before] = _FRAME.pack(MAGIC, length) + head
+    tensor = memory[skipped + before :][:floats].view("<f4").reshape(shape)
+    return frame, tensor
 
 
 def _head(shape: Sequence[int]) -> bytes:

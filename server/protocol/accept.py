@@ -83,4 +83,4 @@ def _by_preference(accept: str) -> list[Form]:
 
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    return name, value if equals else "true"
+    return name.rstrip(), value.lstrip() if equals else "true"

@@ -97,7 +97,7 @@ def choose_encoding(accept_encoding: str | None) -> str:
     return best
 
 
-def compress(pieces: Iterable[bytes], encoding: str) -> list[bytes]:
+def compress(pieces: Iterable[bytes | memoryview], encoding: str) -> list[bytes]:
     """A body as gzip or deflate data, both in pieces, none of them empty."""
     encoder = zlib.compressobj(_LEVEL, wbits=_WINDOW_BITS[encoding])
     packed = [encoder.compress(piece) for piece in pieces]

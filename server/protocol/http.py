@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from server.media_types import JSON
 from server.protocol.compression import choose_encoding, compress
 from server.protocol.long_json import json_pieces, written_items
+from server.rendering import Body
 
 _FEW: Final = 16
 _SENT: Final = 1 << 18  # bytes that are sent at once
@@ -29,7 +30,7 @@ class PiecesResponse(Response):
         headers: Its headers, beside Content-Length.
     """
 
-    def __init__(self, pieces: Sequence[bytes], status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, pieces: Sequence[Body], status: int, headers: Mapping[str, str]) -> None:
         self.pieces = pieces
         size = sum(map(len, pieces))
         super().__init__(None, status, {**headers, "content-length": str(size)})
@@ -71,7 +72,16 @@ def _merged(pieces: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
-def pieces_of(response: Response) -> Sequence[bytes]:
+def body_response(body: Body, media_type: str) -> Response:
+    """A response of status 200 whose body is sent in pieces, if it is long."""
+    if len(body) <= _SENT:
+        return Response(body, media_type=media_type)
+    whole = memoryview(body)
+    pieces = [whole[start : start + _SENT] for start in range(0, len(whole), _SENT)]
+    return PiecesResponse(pieces, HTTPStatus.OK, {"content-type": media_type})
+
+
+def pieces_of(response: Response) -> Sequence[Body]:
     """The body of a response."""
     return response.pieces if isinstance(response, PiecesResponse) else [bytes(response.body)]
 

@@ -22,11 +22,12 @@ from server.model import ServedModel
 from server.protocol.accept import Form, choose_form, takes_anything
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
-from server.protocol.http import json_response
+from server.protocol.http import body_response, json_response
 from server.protocol.invocation_body import read_pictures
 from server.rendering import Body, Dialect
 from server.repository import Repository
 from server.settings import ServerOptions
+from server.version import Version
 
 _MOST_MB: Final = 100
 """What SageMaker lets all transforms under way send together."""
@@ -64,9 +65,9 @@ class Invocations:
 
     async def ping(self, _request: Request) -> Response:
         """200 and nothing if every model answers and there is one; else 503 and the reason."""
-        broken = [f"model '{model.name}': {model.reason}" for model in self._repository.broken()]
         if self._repository.ready and self._repository.served():
             return Response()
+        broken = [f"model '{model.name}': {model.reason}" for model in self._repository.broken()]
         reason = "; ".join(broken) or "no model is loaded, or the server is stopping"
         return json_response({"error": reason}, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -87,23 +88,26 @@ class Invocations:
         Raises:
             ServerError: Whatever is wrong.
         """
-        content_type = request.headers.get("content-type")
         async with self._bodies.received(request) as body:
             with model.use(number) as version:
-                task = version.vision_task
-                forms = task.indexed(self._dialect)
-                form = choose_form(
-                    self._wanted(request), tuple(forms), described(task.indexed_options)
-                )
-                sources = await read_pictures(self._bodies, content_type, body)
-                asked = PredictRequest(sources, options_of(form, task.indexed_options))
-                try:
-                    async with asyncio.timeout(self._timeout_s):
-                        made = await version.make(model.decoder, asked, forms[form.media_type])
-                except TimeoutError as err:
-                    raise TimeOver(self._timeout_s or 0) from err
-        content = joined(form.media_type, made)
-        return Response(content, media_type=form.media_type), version.number
+                response = await self._answer(request, body, model, version)
+        return response, version.number
+
+    async def _answer(
+        self, request: Request, body: bytes, model: ServedModel, version: Version
+    ) -> Response:
+        task = version.vision_task
+        forms = task.indexed(self._dialect)
+        form = choose_form(self._wanted(request), tuple(forms), described(task.indexed_options))
+        content_type = request.headers.get("content-type")
+        sources = await read_pictures(self._bodies, content_type, body)
+        asked = PredictRequest(sources, options_of(form, task.indexed_options))
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                made = await version.make(model.decoder, asked, forms[form.media_type])
+        except TimeoutError as err:
+            raise TimeOver(self._timeout_s or 0) from err
+        return body_response(joined(form.media_type, made), form.media_type)
 
     def _wanted(self, request: Request) -> str:
         accept = request.headers.get("accept", "")

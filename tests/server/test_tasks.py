@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,8 +12,9 @@ from contract.model_config import ModelConfig, TensorSpec, make_model_config
 from contract.options import Options
 from contract.pictures import Picture
 from server.errors import LoadError
+from server.rendering import Dialect
 from server.tasks.classification import Classification
-from server.tasks.detection import Detection, DetectionOptions
+from server.tasks.detection import Detection, DetectionOptions, IndexedOptions
 from server.tasks.segmentation import (
     Segmentation,
     SegmentationOptions,
@@ -139,6 +141,44 @@ def test_a_request_may_set_the_threshold_and_ask_for_scores() -> None:
     assert [round(entry["score"], 3) for entry in answer] == [0.9, 0.6, 0.4]
     assert [next(iter(entry)) for entry in answer] == ["kite", "balloon", "balloon"]
     assert detect(DetectionOptions(), threshold="0.95") == []
+
+
+def indexed(dialect: Dialect, options: IndexedOptions) -> dict[str, Any]:
+    task = Detection(config(), ("balloon", "kite"))
+    outputs = {
+        "boxes": np.array([[0.125, 0.25, 0.5, 1.5], [0, 0, 1, 1]], np.float32),
+        "scores": np.array([0.25, 0.75], np.float32),
+        "labels": np.array([0, 1], np.int32),
+    }
+    rendering = task.indexed(dialect)["application/json"]
+    found: dict[str, Any] = orjson.loads(rendering.make(outputs, picture(200, 100), options))
+    return found
+
+
+def test_boxes_by_index_are_in_the_order_of_corners_that_the_server_was_told() -> None:
+    options = IndexedOptions()
+    here = indexed(Dialect(), options)["normalized_boxes"]
+    assert here == [[0, 0, 1, 1], [0.125, 0.25, 0.5, 1]]
+    documents = indexed(Dialect(box_order="xxyy"), options)["normalized_boxes"]
+    assert documents == [[0, 1, 0, 1], [0.125, 0.5, 0.25, 1]]
+
+
+def test_more_boxes_than_there_are_are_all() -> None:
+    assert indexed(Dialect(), IndexedOptions(n_predictions=9))["scores"] == [0.75, 0.25]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_multi_label_scores_stay_in_the_order_of_the_classes(named: bool) -> None:
+    outputs = TensorSpec("scores", "FP32", (3,))
+    task = Classification(config(outputs, multi_label="true"), ("a", "b", "c"))
+    rendering = task.indexed(Dialect(named=named))["application/json"]
+    scores = {"scores": np.array([0.25, 0.75, 0.75], np.float32)}
+    answer = orjson.loads(rendering.make(scores, picture(1, 1), Options()))
+    assert answer == ({"prediction": [0.25, 0.75, 0.75]} if named else [0.25, 0.75, 0.75])
+
+
+def test_a_segmenter_without_logits_has_masks_alone(segmentation: Segmentation) -> None:
+    assert list(segmentation.indexed(Dialect())) == ["image/png"]
 
 
 def test_the_content_size_goes_to_the_model_beside_the_padded_picture() -> None:

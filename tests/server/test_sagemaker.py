@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from contract.errors import OptionsError
+from server.cli import parse_options
+from server.settings import LARGEST_BODY, ServerOptions
+
+
+def served(*flags: str, **variables: str) -> ServerOptions:
+    return parse_options(["serve", *flags], {f"SAGEMAKER_{key}": v for key, v in variables.items()})
+
+
+def test_a_container_serves_what_lies_in_opt_ml() -> None:
+    options = served()
+    assert options.model_dir == Path("/opt/ml/model")
+    assert (options.http_port, options.grpc_port) == (8080, 8081)
+    # SIGKILL comes 30 s after SIGTERM.
+    assert options.shutdown_delay + options.grace_period < 30
+
+
+def test_variables_of_the_platform_are_options() -> None:
+    options = served(
+        BASE_DIR="/tmp/ml",  # noqa: S108  # a name, not a file
+        BIND_TO_PORT="9000",
+        DEFAULT_INVOCATIONS_ACCEPT="application/jsonlines",
+        MODEL_SERVER_TIMEOUT="20",
+        MODEL_SERVER_WORKERS="4",
+        BATCH="true",
+        MAX_PAYLOAD_IN_MB="20",
+        BATCH_STRATEGY="MULTI_RECORD",
+        MAX_CONCURRENT_TRANSFORMS="3",
+        REGION="eu-central-1",
+    )
+    assert str(options.model_dir) == "/tmp/ml/model"  # noqa: S108
+    assert options.http_port == 9000
+    assert options.invocations_accept == "application/jsonlines"
+    assert (options.invocations_timeout, options.batch_transform) == (20, True)
+    assert (options.max_payload_in_mb, options.max_concurrent_transforms) == (20, 3)
+    assert options.batch_strategy == "MULTI_RECORD"
+    assert options.http_max_input_size == LARGEST_BODY
+
+
+def test_flags_and_our_own_variables_win() -> None:
+    environ = {"SAGEMAKER_BIND_TO_PORT": "9000", "APERTURE_HTTP_PORT": "9001"}
+    assert parse_options(["serve"], environ).http_port == 9001
+    assert parse_options(["serve", "--http_port", "9002"], environ).http_port == 9002
+    options = parse_options(["serve", "--model_repository", "models"], environ)
+    assert (options.model_repository, options.model_dir) == (Path("models"), None)
+
+
+def test_larger_records_raise_the_limit_of_a_body() -> None:
+    assert served(MAX_PAYLOAD_IN_MB="100").http_max_input_size == 100 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({"SAFE_PORT_RANGE": "9000-9999"}, 9000),
+        ({"SAFE_PORT_RANGE": "9000-9999", "BIND_TO_PORT": "9000"}, 9001),
+        ({"SAFE_PORT_RANGE": "8080-8090"}, 8081),
+        ({"BIND_TO_PORT": "8081"}, 8082),
+    ],
+)
+def test_grpc_takes_a_port_that_the_container_may_have(
+    variables: dict[str, str], port: int
+) -> None:
+    assert served(**variables).grpc_port == port
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"SAFE_PORT_RANGE": "9000"}, "SAGEMAKER_SAFE_PORT_RANGE: got '9000', expected FIRST-LAST"),
+        ({"SAFE_PORT_RANGE": "8080-8080"}, "which leaves gRPC no port beside 8080"),
+        ({"BIND_TO_PORT": "none"}, "http_port: got 'none', expected int in [1, 65535]"),
+        (
+            {"MULTI_MODEL": "true"},
+            "SAGEMAKER_MULTI_MODEL: this server loads no models over /models",
+        ),
+        ({"MAX_PAYLOAD_IN_MB": "101"}, "max_payload_in_mb: got '101', expected int in [0, 100]"),
+        ({"BATCH_STRATEGY": "Single"}, "expected SINGLE_RECORD|MULTI_RECORD"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        served(**variables)
+    (problem,) = caught.value.problems
+    assert message in problem
+
+
+def test_variables_count_with_serve_alone() -> None:
+    options = parse_options(["--model_dir", "m"], {"SAGEMAKER_BATCH": "true"})
+    assert not options.batch_transform
