@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from server.protocol.openapi import OPERATIONS
+from server.protocol.operations import OPERATIONS
 from tests.clients import run_client
 from tests.live_server import LiveServer, live_server
 from tests.tiny_models import publish_colour_model

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -56,6 +57,27 @@ def test_serving_needs_no_right_and_writes_nothing(
         _assert_restricted(running.program, user or "1000:1000")
         picture = repository.parent / "data/shapes/test/circle/0000.png"
         assert len(_ask("ask_v1.py", f"http://127.0.0.1:{http}", picture)) == 4
+        assert running.stop(signal.SIGTERM) == 0, running.log.read_text()
+    assert list(tmp.rglob("*")) == []
+
+
+@pytest.mark.parametrize("user", [None, "0:0", FOREIGN])
+def test_serve_is_a_container_of_sagemakers(
+    serving: Image, repository: Path, tmp_path: Path, user: str | None
+) -> None:
+    """One argument, a read-only model, variables alone, any user, root too; nothing is written."""
+    tmp = _open_folder(tmp_path / "tmp")
+    http, grpc = free_port(), free_port()
+    variables = (f"SAGEMAKER_BIND_TO_PORT={http}", f"SAGEMAKER_SAFE_PORT_RANGE={grpc}-{grpc}")
+    mounts = (Mount(repository, "/opt/ml/model"),)
+    container = Container(serving, ("serve",), mounts, variables, user)
+    with container.restricted(tmp_path / "log", tmp) as running:
+        url = f"http://127.0.0.1:{http}"
+        wait_for_url(f"{url}/ping", running.started, running.log)
+        picture = (repository.parent / "data/shapes/test/circle/0000.png").read_bytes()
+        headers = {"Content-Type": "application/x-image"}
+        answer = httpx.post(f"{url}/invocations", content=picture, headers=headers)
+        assert (len(answer.json()), round(sum(answer.json()), 3)) == (4, 1)
         assert running.stop(signal.SIGTERM) == 0, running.log.read_text()
     assert list(tmp.rglob("*")) == []
 

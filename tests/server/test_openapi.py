@@ -4,7 +4,8 @@ from contract.options import build
 from server.protocol.endpoints import Endpoints
 from server.protocol.invocations import Invocations
 from server.protocol.metrics import MetricsPage
-from server.protocol.openapi import OPERATIONS, document, openapi_routes
+from server.protocol.openapi import document, openapi_routes
+from server.protocol.operations import OPERATIONS
 from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
 from server.settings import ServerOptions
