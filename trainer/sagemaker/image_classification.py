@@ -83,8 +83,8 @@ class ImageClassification(SageMakerHyperparameters):
     image_shape: ImageShape = Field(
         default="3,224,224",
         description=(
-            "Channels, height and width, `input_size`; a smaller training picture is an error, a "
-            "larger one is cropped. Of 1 channel, grey pictures are read as three equal ones"
+            "Channels, height and width, `input_size`; a smaller training picture is an error "
+            "without resize, a larger one is cropped. Of 1 channel, grey pictures are read as three equal ones"
         ),
     )
     kv_store: Literal["dist_sync", "dist_async"] | None = Field(
@@ -177,6 +177,11 @@ class ImageClassification(SageMakerHyperparameters):
                 "pretrained": bool(self.use_pretrained_model),
                 "precision": self._precision(host),
                 "augmentation": self.augmentation_type,
+                "train_fit": "crop",
+                "resize": self.resize or 0,
+                "multi_label": bool(self.multi_label),
+                "use_weighted_loss": bool(self.multi_label and self.use_weighted_loss),
+                "top_k": 0 if self.multi_label else self.top_k or 0,
                 "published_checkpoint": "best",
                 "early_stopping": self.early_stopping,
                 "early_stopping_min_epochs": self.early_stopping_min_epochs,

@@ -57,7 +57,7 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     if job.start is not None and recipe.pretrained:
         logger.warning("event=note use_pretrained_model: the model channel's weights go before")
     accompany = partial(copy_checkpoint, architecture=job.architecture)
-    hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany)
+    hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany, train_metrics=True)
     try:
         result = fit(_fit_settings(job), recipe, partial(_read, job), hooks)
     except RunConflict as err:

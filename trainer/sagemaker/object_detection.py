@@ -99,13 +99,13 @@ class ObjectDetection(SageMakerHyperparameters):
         default=0.1, ge=0, le=1, description="What adagrad's sums start at"
     )
     early_stopping: Truth = Field(
-        default=False, description="End when the validation no longer improves"
+        default=False, description="End when the validation mAP no longer grows"
     )
     early_stopping_patience: int = Field(
-        default=5, gt=0, description="Epochs without an improvement after which it ends"
+        default=5, gt=0, description="Epochs without growth after which it ends"
     )
     early_stopping_min_delta: float = Field(
-        default=0.0, ge=0, le=1, description="Absolute improvement that is none"
+        default=0.0, ge=0, le=1, description="Growth of this or less is none"
     )
     reinitialize_top_layer: Literal["Auto", "True", "False"] = Field(
         default="Auto",
@@ -172,6 +172,8 @@ class ObjectDetection(SageMakerHyperparameters):
                 "num_train_epochs": self._epochs,
                 "model": self.model.detector,
                 "pretrained": self.is_pretrained,
+                "train_only_top_layer": self.top_layer_alone,
+                "reinitialize_top_layer": self.reinitialize_top_layer.lower(),
                 "published_checkpoint": "best",
                 "early_stopping": self.early_stopping,
                 "early_stopping_patience": self.early_stopping_patience,

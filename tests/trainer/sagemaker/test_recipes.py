@@ -9,7 +9,6 @@ from tests.trainer.sagemaker.job import asked
 from trainer.detector_sizes import SIZES
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS
 from trainer.sagemaker.hyperparameters import Host
-from trainer.sagemaker.object_detection import ObjectDetection
 from trainer.tasks import TaskName
 
 TWO_GPUS: Final = Host(processes=2, has_gpu=True)
@@ -35,6 +34,10 @@ CASES: Final[dict[str, Case]] = {
             "max_grad_norm": 0.0,
             "precision": "fp32",
             "augmentation": "none",
+            "train_fit": "crop",
+            "resize": 0,
+            "multi_label": False,
+            "top_k": 0,
             "published_checkpoint": "best",
             "checkpoint_epochs": 1,
             "early_stopping": False,
@@ -67,6 +70,16 @@ CASES: Final[dict[str, Case]] = {
         "image-classification",
         {"num_layers": "20", "image_shape": "3,32,32"},
         {"model": "resnet-cifar-20", "input_size": 32},
+    ),
+    "a picture that is no square": (
+        "image-classification",
+        {"image_shape": "3,32,48", "resize": "64", "top_k": "3"},
+        {"input_size": 32, "input_width": 48, "resize": 64, "top_k": 3},
+    ),
+    "several labels": (
+        "image-classification",
+        {"multi_label": "1", "use_weighted_loss": "1", "top_k": "2"},
+        {"multi_label": True, "use_weighted_loss": True, "top_k": 0},
     ),
     "adam": (
         "image-classification",
@@ -107,12 +120,21 @@ CASES: Final[dict[str, Case]] = {
             "epsilon": 1e-7,
             "weight_decay": 0.0,
             "lr_scheduler": "constant",
+            "train_only_top_layer": False,
+            "reinitialize_top_layer": "auto",
+            "published_checkpoint": "best",
         },
     ),
     "a large detector": (
         "object-detection",
-        {"model_id": LARGE},
-        {"model": "rtdetr-v2-r101", "input_size": 1024, "num_train_epochs": 1.0},
+        {"model_id": LARGE, "reinitialize_top_layer": "True"},
+        {
+            "model": "rtdetr-v2-r101",
+            "input_size": 1024,
+            "num_train_epochs": 1.0,
+            "train_only_top_layer": True,
+            "reinitialize_top_layer": "true",
+        },
     ),
     "a detector by its own name": (
         "object-detection",
@@ -212,13 +234,9 @@ def test_what_has_no_meaning_here_is_accepted_and_said() -> None:
 
 @pytest.mark.parametrize("name", ["train_only_on_top_layer", "train_only_top_layer"])
 def test_the_head_alone_is_trained_under_either_name(name: str) -> None:
-    assert ObjectDetection.parse({name: "True"}).top_layer_alone
-    assert not ObjectDetection.parse({"model_id": LARGE, name: "False"}).top_layer_alone
-
-
-def test_a_large_detector_trains_its_head_alone() -> None:
-    assert ObjectDetection.parse({"model_id": LARGE}).top_layer_alone
-    assert not ObjectDetection.parse({}).top_layer_alone
+    assert asked("object-detection", **{name: "True"}).recipe().train_only_top_layer
+    large = asked("object-detection", model_id=LARGE, **{name: "False"})
+    assert not large.recipe().train_only_top_layer
 
 
 @pytest.mark.parametrize(
