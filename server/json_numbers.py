@@ -1,6 +1,6 @@
 """Nested or flat lists of a JSON tensor -> numpy, without holding the interpreter for long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,12 +18,13 @@ _WIDEST: Final = 8  # bytes of a UINT64
 class Numbers:
     """Numbers that become Python's when they are asked for, as those of a protobuf message do."""
 
-    values: Sequence[float]
+    parts: Iterable[Sequence[float]]
 
     def pieces(self) -> Iterator[list[float]]:
         """The numbers, some ten thousand at a time."""
-        for start in range(0, len(self.values), _PART_NUMBERS):
-            yield list(self.values[start : start + _PART_NUMBERS])
+        for values in self.parts:
+            for start in range(0, len(values), _PART_NUMBERS):
+                yield list(values[start : start + _PART_NUMBERS])
 
 
 def numbers_from_json(data: object, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:

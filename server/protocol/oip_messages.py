@@ -1,6 +1,6 @@
 """gRPC infer messages <-> tensors. Outputs are always raw, as Triton sends them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_numbers import Numbers
 from server.protocol import oip_pb2 as oip
+from server.protocol.long_contents import LongContents
 from server.protocol.parameters import Parameters, classes_of, schedule_of
 from server.protocol.slots import slot_of, tensor_from_slot
 from server.protocol.wire import split_raw
@@ -49,13 +50,15 @@ class ReceivedInfer:
     """An infer request as it came.
 
     Attributes:
-        message: It, without raw_input_contents.
-        raw: Those.
+        message: It, without raw_input_contents, and where it is large without `contents`.
+        raw: The former.
+        contents: The latter, by the index of their input.
         size: Its bytes on the wire; protobuf tells it by writing the message, which takes a while.
     """
 
     message: oip.ModelInferRequest
     raw: Sequence[memoryview]
+    contents: Mapping[int, LongContents]
     size: int
 
     @property
@@ -71,8 +74,9 @@ class ReceivedInfer:
             DecodeError: They are none.
             TooMany: They are too many fields.
         """
-        rest, raw = split_raw(wire)
-        return cls(oip.ModelInferRequest.FromString(rest), raw, len(wire))
+        split = split_raw(wire)
+        contents = {i: LongContents(wire, spans) for i, spans in split.contents.items()}
+        return cls(oip.ModelInferRequest.FromString(split.rest), split.raw, contents, len(wire))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def parse_infer_request(
     asked = {entry.name: parameters_of(entry.parameters) for entry in message.outputs}
     request = InferRequest(
         id=message.id,
-        inputs=_parse_inputs(message, received.raw, memory),
+        inputs=_parse_inputs(received, memory),
         outputs=tuple(
             RequestedOutput(name, classes_of(parameters)) for name, parameters in asked.items()
         ),
@@ -147,12 +151,11 @@ def parameters_of(entries: Mapping[str, Any]) -> Parameters:
     }
 
 
-def _parse_inputs(
-    message: oip.ModelInferRequest, raw: Sequence[memoryview], memory: SharedMemory
-) -> tuple[Tensor, ...]:
+def _parse_inputs(received: ReceivedInfer, memory: SharedMemory) -> tuple[Tensor, ...]:
+    message, raw = received.message, received.raw
     taken = 0
     inputs = []
-    for entry in message.inputs:
+    for index, entry in enumerate(message.inputs):
         slot = slot_of(parameters_of(entry.parameters), memory) if entry.parameters else None
         if slot is not None:
             inputs.append(
@@ -164,7 +167,7 @@ def _parse_inputs(
                     "contents field must not be specified when using raw_input_contents for "
                     f"'{entry.name}' for model '{message.model_name}'"
                 )
-            inputs.append(_from_contents(message, entry))
+            inputs.append(_from_contents(message, entry, received.contents.get(index)))
         elif taken < len(raw):
             inputs.append(_from_bytes(message, entry, raw[taken]))
             taken += 1
@@ -187,21 +190,28 @@ def _from_bytes(
 
 
 def _from_contents(
-    message: oip.ModelInferRequest, entry: oip.ModelInferRequest.InferInputTensor
+    message: oip.ModelInferRequest,
+    entry: oip.ModelInferRequest.InferInputTensor,
+    long: LongContents | None,
 ) -> Tensor:
     field = _CONTENTS_OF_DATATYPE.get(entry.datatype)
     if field is None:
         raise RequestError(
             f"input '{entry.name}': {entry.datatype[:20]} must be sent as raw_input_contents"
         )
-    others = [used.name for used, _ in entry.contents.ListFields() if used.name != field]
-    if others:
-        raise RequestError(
-            f"unexpected explicit tensor data for input tensor '{entry.name}' for model "
-            f"'{message.model_name}' in {others[0]}, expected datatype '{entry.datatype}' in {field}"
-        )
+
+    def values_of_field() -> Iterator[Any]:
+        used = ((one.name, values) for one, values in entry.contents.ListFields())
+        for name, values in long.pieces() if long else used:
+            if name != field:
+                raise RequestError(
+                    f"unexpected explicit tensor data for input tensor '{entry.name}' for model "
+                    f"'{message.model_name}' in {name}, expected datatype '{entry.datatype}' in "
+                    f"{field}"
+                )
+            yield values
+
     if entry.datatype == BYTES:
-        elements = entry.contents.bytes_contents
+        elements = [element for values in values_of_field() for element in values]
         return bytes_tensor(entry.name, entry.shape, elements, message.model_name)
-    values: Sequence[float] = getattr(entry.contents, field)
-    return tensor_from_json(entry.name, entry.datatype, entry.shape, Numbers(values))
+    return tensor_from_json(entry.name, entry.datatype, entry.shape, Numbers(values_of_field()))

@@ -1,11 +1,14 @@
-"""The bytes of a gRPC infer message -> its raw tensors, as they lie there, and the message without them.
+"""The bytes of a gRPC infer message -> its tensors, as they lie there, and the message without them.
 
-Protobuf copies raw tensors twice, once to read a message and once to hand them out, and holds the
-interpreter meanwhile: of tens of megabytes that is long enough that health is not answered in time.
+Protobuf copies raw tensors twice, once to read a message and once to hand them out, makes a number
+or an object of each value of `contents`, and holds the interpreter meanwhile: of tens of megabytes
+that is long enough that health is not answered in time.
 
 Source: https://protobuf.dev/programming-guides/encoding
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -13,37 +16,115 @@ from google.protobuf.message import DecodeError
 from server.errors import TooMany
 
 MOST_FIELDS: Final = 1 << 14
-"""Fields of a message, beside those within its fields."""
+"""Fields of a message, and of the tensors in it whose contents are split off."""
+
+LARGE: Final = 1 << 18
+"""Bytes of a message from which contents are split off."""
+
+MOST_REST: Final = 1 << 20
+"""Bytes of a message without its tensors: names, shapes and parameters."""
+
+_INPUT: Final = 5 << 3 | 2
+"""The tag of inputs in oip.proto."""
+
+_CONTENTS: Final = 5 << 3 | 2
+"""The tag of contents in an input."""
 
 _RAW: Final = 7 << 3 | 2
-"""The tag of raw_input_contents in oip.proto."""
+"""The tag of raw_input_contents."""
 
 _LONGEST_VARINT: Final = 10
 
+Span = tuple[int, int]
+"""From where to where a message within the message lies."""
 
-def split_raw(wire: bytes) -> tuple[bytes, list[memoryview]]:
-    """The message without raw_input_contents, and those.
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A message taken apart.
+
+    Attributes:
+        rest: The message without what follows.
+        raw: Its raw_input_contents.
+        contents: Where the contents of its inputs lie, by the input's index; empty in `rest`.
+    """
+
+    rest: bytes
+    raw: list[memoryview]
+    contents: Mapping[int, list[Span]] = field(default_factory=dict)
+
+
+def split_raw(wire: bytes) -> Split:
+    """The message without its tensors, and those.
 
     Raises:
         DecodeError: The bytes are no message.
-        TooMany: It has more than MOST_FIELDS.
+        TooMany: It has more than MOST_FIELDS, or MOST_REST bytes that are no tensor.
     """
     view = memoryview(wire)
-    kept: list[memoryview] = []
+    kept: list[memoryview | bytes] = []
     raw: list[memoryview] = []
-    at = done = fields = 0
-    while at < len(wire):
+    contents: dict[int, list[Span]] = {}
+    done = fields = inputs = 0
+    for tag, start, value, end in fields_of(wire, 0, len(wire)):
+        fields += 1
+        if tag == _RAW:
+            kept.append(view[done:start])
+            raw.append(view[value:end])
+            done = end
+        elif tag == _INPUT:
+            within = list(_input_fields(wire, value, end)) if len(wire) > LARGE else []
+            fields += len(within)
+            if spans := [span for tag, span in within if tag == _CONTENTS]:
+                contents[inputs] = spans
+                kept += [view[done:start], _without_contents(wire, within)]
+                done = end
+            inputs += 1
+        if fields > MOST_FIELDS:
+            raise TooMany("fields or more", fields, MOST_FIELDS)
+    rest = b"".join([*kept, view[done:]]) if kept else wire
+    if len(rest) > MOST_REST and len(wire) > LARGE:
+        raise TooMany("bytes beside its tensors", len(rest), MOST_REST)
+    return Split(rest, raw, contents)
+
+
+def fields_of(wire: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of a message within `wire`: the tag, where it, its value, and where that ends.
+
+    Raises:
+        DecodeError: The bytes are no message.
+    """
+    while at < stop:
         start = at
         tag, at = _varint(wire, at)
         value, at = _value(wire, at, tag & 7)
-        if tag == _RAW:
-            kept.append(view[done:start])
-            raw.append(view[value:at])
-            done = at
-        fields += 1
-        if fields > MOST_FIELDS:
-            raise TooMany("fields or more", fields, MOST_FIELDS)
-    return b"".join([*kept, view[done:]]) if raw else wire, raw
+        if at > stop:
+            raise DecodeError("cut off")
+        yield tag, start, value, at
+
+
+def length_prefixed(tag: int, value: bytes) -> bytes:
+    """A field of bytes, or of a message, whose tag is one byte."""
+    length = bytearray()
+    size = len(value)
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return b"%c%b%c%b" % (tag, bytes(length), size, value)
+
+
+def _input_fields(wire: bytes, start: int, stop: int) -> Iterator[tuple[int, Span]]:
+    """The tags of an input's fields, and where its contents, or any other field whole, lie."""
+    for count, (tag, at, value, end) in enumerate(fields_of(wire, start, stop)):
+        if count >= MOST_FIELDS:
+            raise TooMany("fields or more", count, MOST_FIELDS)
+        yield tag, (value if tag == _CONTENTS else at, end)
+
+
+def _without_contents(wire: bytes, fields: Sequence[tuple[int, Span]]) -> bytes:
+    """The field of an input with empty contents, so that it is known to have some."""
+    others = [wire[start:end] for tag, (start, end) in fields if tag != _CONTENTS]
+    return length_prefixed(_INPUT, b"".join([*others, length_prefixed(_CONTENTS, b"")]))
 
 
 def _value(wire: bytes, at: int, kind: int) -> tuple[int, int]:
@@ -68,6 +149,8 @@ def _value(wire: bytes, at: int, kind: int) -> tuple[int, int]:
 
 def _varint(wire: bytes, at: int) -> tuple[int, int]:
     """A number at `at`, and where it ends."""
+    if at < len(wire) and wire[at] < 0x80:  # as most are
+        return wire[at], at + 1
     value = 0
     for index, byte in enumerate(wire[at : at + _LONGEST_VARINT]):
         value |= (byte & 0x7F) << 7 * index

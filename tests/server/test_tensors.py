@@ -63,7 +63,7 @@ def test_the_largest_numbers_of_floats_are_taken() -> None:
 
 
 def test_infinity_of_typed_contents_is_a_number() -> None:
-    tensor = tensor_from_json("x", "FP32", [3], Numbers([float("inf"), float("-inf"), 1]))
+    tensor = tensor_from_json("x", "FP32", [3], Numbers([[float("inf")], [float("-inf"), 1]]))
     assert tensor.array is not None
     assert tensor.array.tolist() == [float("inf"), float("-inf"), 1]
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.errors import TooMany
 from server.protocol import oip_pb2 as oip
-from server.protocol.wire import MOST_FIELDS, split_raw
+from server.protocol.wire import MOST_FIELDS, Split, split_raw
 
 NAMES = st.text(max_size=3)
 FORMS = st.sampled_from([b"", b"\x08\x96\x01", b"\x99\x06" + bytes(8), b"\x9d\x06" + bytes(4)])
@@ -28,16 +28,16 @@ def messages(draw: st.DrawFn) -> bytes:
 
 @given(messages())
 def test_both_parts_are_what_protobuf_reads(wire: bytes) -> None:
-    rest, raw = split_raw(wire)
+    split = split_raw(wire)
     whole = oip.ModelInferRequest.FromString(wire)
-    assert [bytes(part) for part in raw] == list(whole.raw_input_contents)
+    assert [bytes(part) for part in split.raw] == list(whole.raw_input_contents)
     del whole.raw_input_contents[:]
-    assert oip.ModelInferRequest.FromString(rest) == whole
+    assert oip.ModelInferRequest.FromString(split.rest) == whole
 
 
 def test_raw_tensors_are_not_copied() -> None:
     wire = oip.ModelInferRequest(raw_input_contents=[b"abc"]).SerializeToString()
-    (raw,) = split_raw(wire)[1]
+    (raw,) = split_raw(wire).raw
     assert raw.obj is wire
 
 
@@ -48,9 +48,9 @@ def test_a_message_that_is_cut_is_none_or_a_shorter_one(wire: bytes, data: st.Da
         whole = oip.ModelInferRequest.FromString(cut)
     except DecodeError:
         with pytest.raises(DecodeError):
-            oip.ModelInferRequest.FromString(split_raw(cut)[0])
+            oip.ModelInferRequest.FromString(split_raw(cut).rest)
     else:
-        assert [bytes(part) for part in split_raw(cut)[1]] == list(whole.raw_input_contents)
+        assert [bytes(part) for part in split_raw(cut).raw] == list(whole.raw_input_contents)
 
 
 @pytest.mark.parametrize("wire", [b"\xff" * 20, b"\x3a\xff\xff\xff\xff\x0f", b"\x0b", b"\x3a"])
@@ -62,6 +62,6 @@ def test_what_is_no_message_is_refused(wire: bytes) -> None:
 def test_fields_are_limited() -> None:
     """Of each there would be an object."""
     tiny = b"\x2a\x00"
-    assert split_raw(tiny * MOST_FIELDS) == (tiny * MOST_FIELDS, [])
+    assert split_raw(tiny * MOST_FIELDS) == Split(tiny * MOST_FIELDS, [])
     with pytest.raises(TooMany, match="request has 16385 fields or more; the limit"):
         split_raw(tiny * (MOST_FIELDS + 1) + b"\xff")
