@@ -24,6 +24,7 @@ from tests.tiny_models import LABELS, SIZE, colour_scores, publish_colour_model
 from tests.tiny_segmenter import publish_colour_segmenter
 
 PICTURE = noise_png(5)
+BLACK = encode(Image.new("RGB", (8, 8)))
 WIDE = noise_png(6, width=24, height=16)
 SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
 
@@ -302,6 +303,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     model_dir.rename(folder / "ml" / "model")
     variables = {
         "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "application/jsonlines",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": "100",
         "SAGEMAKER_BATCH_STRATEGY": "MULTI_RECORD",
         "SAGEMAKER_MODEL_SERVER_TIMEOUT": "0.2",
@@ -312,10 +314,14 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def test_batch_transform_has_its_scores_named(batch: httpx.Client) -> None:
-    black = encode(Image.new("RGB", (8, 8)))
-    answer = batch.post("/invocations", content=black)
-    assert list(answer.json()) == ["prediction"]
+    answer = batch.post("/invocations", content=BLACK, headers={"Accept": "application/json"})
+    assert (list(answer.json()), answer.text[-1]) == (["prediction"], "}")
     np.testing.assert_allclose(answer.json()["prediction"], [1 / 3] * 3, rtol=1e-5)
+
+
+def test_an_accept_that_leaves_it_open_is_the_containers_own(batch: httpx.Client) -> None:
+    answer = batch.post("/invocations", content=BLACK, headers={"Accept": "*/*"})
+    assert answer.headers["content-type"] == "application/jsonlines"
 
 
 def test_batch_transform_hears_its_own_parameters(batch: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """boto3's client of SageMaker's runtime, given another address and no more."""
 
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from server.protocol.error_answers import INTERNAL_ERROR
 from tests.live_server import live_server, wait_until
 from tests.picture_files import encode, instances, noise_png
 from tests.sagemaker.conftest import Served
-from tests.sagemaker.runtime import read_record, runtime
+from tests.sagemaker.runtime import PYTHON, read_record, runtime
 from tests.slow_model import publish_slow_model
 
 PICTURE = noise_png(3)
@@ -106,6 +107,16 @@ def test_a_body_of_json_has_several_pictures(served: Served) -> None:
     assert second != first
 
 
+def test_the_example_prints_the_score_of_each_class(served: Served, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(PICTURE)
+    command = [str(PYTHON), "examples/ask_sagemaker.py", served.server.url, "colour", str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = [f"{score:f}  {index}" for index, score in enumerate(scores(served))]
+    assert done.stdout.splitlines() == expected
+
+
 LONG = "a" * 65
 
 
@@ -186,7 +197,7 @@ def test_an_error_of_the_program_is_an_internal_failure(served: Served) -> None:
 
 def test_a_full_queue_is_service_unavailable(tmp_path: Path) -> None:
     publish_slow_model(tmp_path / "repository", "slow")
-    white = encode(Image.new("RGB", (8, 8), "white"))
+    grey = encode(Image.new("RGB", (8, 8), (96, 96, 96)))
     flags = ["--model_repository", str(tmp_path / "repository"), "--max_queue_size=1"]
     with (
         live_server(tmp_path / "log", *flags, "--provider=cpu") as server,
@@ -195,9 +206,9 @@ def test_a_full_queue_is_service_unavailable(tmp_path: Path) -> None:
         ThreadPoolExecutor(8) as pool,
     ):
         assert client.invoke(b"no picture").raised == "ModelError"  # boto3 is imported by now
-        busy = [pool.submit(http.post, "/invocations", content=white) for _ in range(8)]
+        busy = [pool.submit(http.post, "/invocations", content=grey) for _ in range(8)]
         wait_until(lambda: any(one.done() for one in busy))
-        answer = client.invoke(white)
+        answer = client.invoke(grey)
         assert {one.result().status_code for one in busy} == {200, 503}
     assert answer.raised == "ServiceUnavailable"
     assert "Exceeds maximum queue size" in answer.message

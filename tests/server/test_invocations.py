@@ -1,0 +1,66 @@
+"""When a container says that it may be asked."""
+
+import asyncio
+from pathlib import Path
+from unittest.mock import Mock
+
+import orjson
+
+from contract.options import build
+from server.decoder import Decoder
+from server.protocol.body import Bodies
+from server.protocol.invocations import Invocations, execution_parameters
+from server.repository import Control
+from server.settings import ServerOptions
+from tests.repositories import break_version, repository
+from tests.tiny_models import publish_colour_model
+
+OPTIONS = build(ServerOptions, {"model_dir": "."})
+
+
+def ping(root: Path, decoder: Decoder, *, draining: bool = False) -> tuple[int, str]:
+    """The status of /ping, and the reason."""
+
+    async def ask() -> tuple[int, str]:
+        bodies = Bodies(1000, 10)
+        async with repository(root, decoder, Control(strict_readiness=True)) as served:
+            served.draining = draining
+            response = await Invocations(served, bodies, OPTIONS).ping(Mock())
+        bodies.stop()
+        body = bytes(response.body)
+        return response.status_code, orjson.loads(body)["error"] if body else ""
+
+    return asyncio.run(ask())
+
+
+def test_a_container_whose_models_answer_may_be_asked(tmp_path: Path, decoder: Decoder) -> None:
+    publish_colour_model(tmp_path, "colour")
+    assert ping(tmp_path, decoder) == (200, "")
+
+
+def test_a_broken_model_is_named(tmp_path: Path, decoder: Decoder) -> None:
+    publish_colour_model(tmp_path, "colour")
+    break_version(tmp_path / "broken", 1)
+    status, reason = ping(tmp_path, decoder)
+    assert status == 503
+    assert reason.startswith("model 'broken': ")
+
+
+def test_a_container_without_a_model_or_about_to_stop_may_not_be_asked(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    assert ping(tmp_path, decoder)[0] == 503
+    publish_colour_model(tmp_path, "colour")
+    assert ping(tmp_path, decoder, draining=True)[0] == 503
+
+
+def test_transforms_under_way_send_up_to_100_mb() -> None:
+    def at_once(**given: int) -> object:
+        options = build(ServerOptions, {"model_dir": "."}, given)
+        return execution_parameters(options)["MaxConcurrentTransforms"]
+
+    assert at_once() == 16
+    assert at_once(max_payload_in_mb=100) == 1
+    assert at_once(max_payload_in_mb=0) == 100
+    assert at_once(max_payload_in_mb=0, max_instances=5) == 5
+    assert at_once(max_concurrent_transforms=3) == 3
