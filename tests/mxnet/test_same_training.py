@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.mxnet.records import write_records
-from tests.trainer.channel_folders import channels, contents, write_lists, write_manifests
 from tests.trainer.conftest import write_digits
+from tests.trainer.sagemaker.channel_folders import channels, contents, write_lists, write_manifests
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.image_folder import read_image_folder
 from trainer.fit import fit

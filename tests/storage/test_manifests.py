@@ -11,8 +11,8 @@ from contract.errors import BucketError
 from contract.locations import Bucket
 from tests.storage.gate import gate
 from tests.storage.local_s3 import LocalS3, new_clients
-from tests.trainer.channel_folders import channels, contents
 from tests.trainer.conftest import write_digits
+from tests.trainer.sagemaker.channel_folders import channels, contents
 from tests.trainer.segmentation_folders import write_blocks
 from trainer.copying import AT_ONCE
 from trainer.datasets.dataset import Dataset

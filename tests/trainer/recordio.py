@@ -1,6 +1,8 @@
-"""RecordIO frames, written by the format's description: DMLC's recordio.h."""
+"""RecordIO frames and image records, written by the formats' descriptions: DMLC's recordio.h and MXNet's
+image_recordio.h."""
 
 import struct
+from collections.abc import Sequence
 
 MAGIC = bytes.fromhex("0a23d7ce")
 
@@ -18,3 +20,11 @@ def frame(content: bytes) -> bytes:
         MAGIC + struct.pack("<I", flag << 29 | len(part)) + part + bytes(-len(part) % 4)
         for flag, part in zip(flags, parts, strict=True)
     )
+
+
+def image_record(labels: Sequence[float], picture: bytes) -> bytes:
+    """A record of one label in MXNet's header, or of several behind it."""
+    if len(labels) == 1:
+        return frame(struct.pack("<IfQQ", 0, labels[0], 0, 0) + picture)
+    head = struct.pack(f"<IfQQ{len(labels)}f", len(labels), 0, 0, 0, *labels)
+    return frame(head + picture)

@@ -1,25 +1,14 @@
 """What the project's copies of SageMaker's documents say of jobs, to the letter."""
 
 import re
-from pathlib import Path
-from typing import Final
 
 import pytest
 
+from tests.trainer.sagemaker.documents import document
 from tests.trainer.sagemaker.job import asked
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, PREFIX
 from trainer.sagemaker.object_detection import ObjectDetection
 from trainer.tasks import TaskName
-
-SHARED: Final = Path(__file__).parents[4] / "shared"
-
-
-def document(*parts: str) -> str:
-    """A document's text; the test is skipped where it is not."""
-    path = SHARED.joinpath(*parts)
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not beside the project")
-    return path.read_text(encoding="utf-8")
 
 
 def test_the_detection_model_of_the_example_is_the_default() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.channel_folders import channel, channels, contents, send
 from tests.trainer.coco_folders import CATEGORIES, write_coco_folder
 from tests.trainer.recordio import frame
+from tests.trainer.sagemaker.channel_folders import channel, channels, contents, send
 from trainer.datasets.coco import ANNOTATIONS_FILE, read_coco
 from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import Dataset

@@ -2,16 +2,21 @@
 gives, and what is wrong with a channel is one line each."""
 
 import json
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.trainer.channel_folders import channels, contents, send, write_lists, write_manifests
 from tests.trainer.conftest import write_digits
-from tests.trainer.recordio import frame
+from tests.trainer.recordio import frame, image_record
+from tests.trainer.sagemaker.channel_folders import (
+    channels,
+    contents,
+    send,
+    write_lists,
+    write_manifests,
+)
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.image_folder import read_image_folder
 from trainer.errors import DatasetError
@@ -23,14 +28,6 @@ from trainer.tasks import load_task
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     data = tmp_path_factory.mktemp("digits")
     return read_image_folder(write_digits(data, {"train": 3, "validation": 2}))
-
-
-def image_record(labels: Sequence[float], picture: bytes) -> bytes:
-    """A record of one label in MXNet's header, or of several behind it."""
-    if len(labels) == 1:
-        return frame(struct.pack("<IfQQ", 0, labels[0], 0, 0) + picture)
-    head = struct.pack(f"<IfQQ{len(labels)}f", len(labels), 0, 0, 0, *labels)
-    return frame(head + picture)
 
 
 def write_records(dataset: Dataset, root: Path, label: Callable[[int], list[float]]) -> None:

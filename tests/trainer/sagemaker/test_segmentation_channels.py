@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.channel_folders import channel, channels, send
 from tests.trainer.recordio import frame
+from tests.trainer.sagemaker.channel_folders import channel, channels, send
 from tests.trainer.segmentation_folders import mask_image, write_blocks
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.label_map import read_label_map

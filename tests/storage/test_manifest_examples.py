@@ -9,8 +9,8 @@ from PIL import Image
 from contract.bucket import Store
 from contract.locations import Bucket
 from tests.storage.local_s3 import LocalS3
-from tests.trainer.channel_folders import channels
-from tests.trainer.sagemaker_documents import document
+from tests.trainer.sagemaker.channel_folders import channels
+from tests.trainer.sagemaker.documents import seed
 from trainer.sagemaker.channels import read_classification
 
 SINGLE = (
@@ -67,6 +67,6 @@ def test_the_manifests_of_image_classification(
 
 
 def test_these_are_the_documents_manifests() -> None:
-    text = document("image_classification")
+    text = seed("image_classification")
     for example in (SINGLE, MULTI_HOT, CLASS_ID):
         assert " ".join(example) in text

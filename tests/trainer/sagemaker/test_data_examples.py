@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainer.channel_folders import channels
-from tests.trainer.sagemaker_documents import document
+from tests.trainer.sagemaker.channel_folders import channels
+from tests.trainer.sagemaker.documents import seed
 from trainer.datasets.label_map import read_label_map
 from trainer.masks import MaskFile
 from trainer.sagemaker.channels import read_classification, read_detection, read_segmentation
@@ -132,4 +132,4 @@ def test_the_form_of_annotations_json(tmp_path: Path) -> None:
     ],
 )
 def test_these_are_the_documents_examples(algorithm: str, example: str) -> None:
-    assert example in document(algorithm)
+    assert example in seed(algorithm)
