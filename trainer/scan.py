@@ -18,6 +18,7 @@ from tqdm import tqdm
 from contract.hardware import available_cpus
 from contract.pictures import check_picture
 from trainer.datasets.dataset import Dataset, Problem, Stored
+from trainer.errors import DatasetError
 from trainer.processes import Processes
 
 
@@ -39,26 +40,41 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """One picture's content hash, or why it cannot be used."""
+    """One picture's content hash, or why it cannot be used.
 
-    path: Stored
+    Attributes:
+        index: Its place among the dataset's files, which is the same on every host.
+        digest: The hash; empty where it cannot be used.
+        reason: Why it cannot; empty where it can.
+    """
+
+    index: int
     digest: str
     reason: str
 
 
 def scan_pictures(dataset: Dataset, processes: Processes) -> Scan:
-    """Decode and hash every picture of `dataset`, sharing the work between `processes`."""
+    """Decode and hash every picture of `dataset`, sharing the work between `processes`.
+
+    Raises:
+        DatasetError: The processes' hosts hold different numbers of files.
+    """
     paths = dataset.files
-    share = paths[processes.index :: processes.count]
+    if len(counts := set(processes.gather([len(paths)]))) > 1:
+        raise DatasetError(
+            f"the hosts hold from {min(counts)} to {max(counts)} files; each has to hold the whole "
+            "dataset"
+        )
+    share = [*enumerate(paths)][processes.index :: processes.count]
     findings = processes.gather(_read_all(share, show=processes.is_main))
-    unreadable = [Problem(found.path, found.reason) for found in findings if found.reason]
-    digests = {found.path: found.digest for found in findings if not found.reason}
+    unreadable = [Problem(paths[found.index], found.reason) for found in findings if found.reason]
+    digests = {paths[found.index]: found.digest for found in findings if not found.reason}
     problems = sorted([*dataset.problems, *unreadable], key=lambda problem: str(problem.path))
     usable = dataset.without({problem.path for problem in problems})
     return Scan(dataset=usable, problems=tuple(problems), sha256=_hash_of(usable, digests))
 
 
-def _read_all(paths: Sequence[Stored], *, show: bool) -> list[_Finding]:
+def _read_all(paths: Sequence[tuple[int, Stored]], *, show: bool) -> list[_Finding]:
     with (
         ThreadPoolExecutor(available_cpus()) as pool,
         tqdm(total=len(paths), desc="reading pictures", disable=not show) as bar,
@@ -70,13 +86,14 @@ def _read_all(paths: Sequence[Stored], *, show: bool) -> list[_Finding]:
     return findings
 
 
-def _read(path: Stored) -> _Finding:
+def _read(numbered: tuple[int, Stored]) -> _Finding:
+    index, path = numbered
     try:
         data = path.read_bytes()
     except OSError as err:
-        return _Finding(path, "", err.strerror or str(err))
+        return _Finding(index, "", err.strerror or str(err))
     error = check_picture(data)
-    return _Finding(path, sha256(data).hexdigest(), "" if error is None else str(error))
+    return _Finding(index, sha256(data).hexdigest(), "" if error is None else str(error))
 
 
 def _hash_of(dataset: Dataset, digests: Mapping[Stored, str]) -> str:

@@ -33,11 +33,6 @@ _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "NCCL err
 logger = logging.getLogger(__name__)
 
 
-def default_processes() -> int:
-    """One process for each GPU of this host, or one."""
-    return max(1, torch.cuda.device_count())
-
-
 def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     """Train, evaluate and publish; what the command prints.
 

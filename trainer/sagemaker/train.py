@@ -27,7 +27,7 @@ from trainer.sagemaker.incremental import MODEL_CHANNEL, Architecture, starting_
 from trainer.sagemaker.launch import leave_status, left_status, run_processes
 from trainer.sagemaker.settings import TrainSettings
 from trainer.sagemaker.training_job import TrainingJob
-from trainer.stopping import stopping_on_sigterm
+from trainer.stopping import StopRequest, stopping_on_sigterm
 
 LOCAL_RANK: Final = "LOCAL_RANK"
 """torchrun's number of a process on its host: set in those that it started alone."""
@@ -67,16 +67,26 @@ def train(
         settings = build(TrainSettings, *layers, *places)
         with _workspace(settings.workspace) as workspace:
             job = _read_job(settings, given, workspace)
-            from trainer.sagemaker.job import default_processes, run_job  # noqa: PLC0415 - torch, only for good options
-
             if LOCAL_RANK in environ:
                 with _status_left(job) if leaves_word else nullcontext():
-                    return run_job(job, int(environ["LOCAL_WORLD_SIZE"]), stop)
-            processes = settings.processes or default_processes()
+                    return _run(job, int(environ["LOCAL_WORLD_SIZE"]), stop)
+            processes = settings.processes or _gpus() or 1
             if job.container.hosts.count * processes == 1:
-                return run_job(job, processes, stop)
+                return _run(job, processes, stop)
             _launch(job, processes, argv, environ)
             return ""
+
+
+def _run(job: TrainingJob, processes: int, stop: StopRequest) -> str:
+    from trainer.sagemaker.job import run_job  # noqa: PLC0415 - torch, only for good options
+
+    return run_job(job, processes, stop)
+
+
+def _gpus() -> int:
+    from torch.cuda import device_count  # noqa: PLC0415 - as above
+
+    return device_count()
 
 
 def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> TrainingJob:
@@ -108,8 +118,9 @@ def _launch(
     if ended.status == 0:
         return
     status = left_status(workspace)
-    # torchrun stops the others where one is lost.
-    if status is None or (status == Stopped.exit_code and not ended.was_told):
+    # Where one is lost, torchrun stops the others; but those of several hosts agree to stop, too.
+    was_stopped = ended.was_told or hosts.count > 1
+    if status is None or (status == Stopped.exit_code and not was_stopped):
         raise ProcessLost(hosts.current, ended.status)
     raise SystemExit(status)
 
