@@ -11,6 +11,7 @@ from trainer.checkpoints import open_checkpoint
 from trainer.evaluate import evaluate
 from trainer.fit import FitResult, fit
 from trainer.hyperparameters import Hyperparameters
+from trainer.job import Hooks
 from trainer.local_data import local_data
 from trainer.predictors import (
     CheckpointPredictor,
@@ -24,7 +25,6 @@ from trainer.splits import read_samples
 from trainer.stopping import stopping_on_sigterm
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
-from trainer.training import Hooks
 
 
 def fit_command(settings: FitSettings, wanted: Hyperparameters) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainer.checkpoints import newest_whole, open_checkpoint
 from trainer.datasets.dataset import TEST, VALIDATION
 from trainer.evaluate import evaluate
+from trainer.job import Job
 from trainer.predictors import CheckpointPredictor
 from trainer.report import (
     FinalMetrics,
@@ -20,7 +21,6 @@ from trainer.report import (
     write_pictures,
     write_scalars,
 )
-from trainer.training import Job
 
 ILLUSTRATIONS: Final = 4
 

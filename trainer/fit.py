@@ -39,6 +39,7 @@ from trainer.former_run import starting_weights, take_over
 from trainer.freezing import freeze_below
 from trainer.hardware import Hardware, choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
+from trainer.job import Hooks, Job
 from trainer.local_data import local_data
 from trainer.precisions import Validation, measure, recall, remember
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
@@ -63,7 +64,7 @@ from trainer.screening import screen
 from trainer.settings import FitSettings
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
-from trainer.training import Hooks, Job, train
+from trainer.training import train
 
 Read: TypeAlias = Callable[[Task, Path], Dataset]
 """How a dataset is read from its folder; the task's own way where none is given."""

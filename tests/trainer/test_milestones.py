@@ -16,9 +16,9 @@ from trainer.checkpoints import Checkpoint, chosen_of, is_whole, newest_whole
 from trainer.errors import Stopped
 from trainer.fit import fit
 from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.job import Hooks
 from trainer.settings import FitSettings
 from trainer.stopping import StopRequest
-from trainer.training import Hooks
 
 STEPS = 10  # of an epoch of the digits
 BEST = {

@@ -20,12 +20,12 @@ from trainer.checkpoints import open_checkpoint
 from trainer.datasets.dataset import Dataset, Sample
 from trainer.fit import fit
 from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.job import Hooks
 from trainer.predictors import CheckpointPredictor, PublishedPredictor
 from trainer.resnet import ResNet, build_resnet, multi_hot
 from trainer.settings import FitSettings
 from trainer.tasks.classification import TASK, positive_weights
 from trainer.tasks.task import Task
-from trainer.training import Hooks
 
 LABELS = ("red", "green", "blue")
 

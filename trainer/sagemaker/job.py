@@ -17,6 +17,7 @@ from trainer.commands import what_was_done
 from trainer.datasets.dataset import Dataset
 from trainer.errors import JobConflict, PeersLost, RunConflict
 from trainer.fit import FitResult, fit
+from trainer.job import Hooks
 from trainer.sagemaker.archive import write_archive
 from trainer.sagemaker.artefacts import copy_checkpoint, copy_metrics, write_labels
 from trainer.sagemaker.hyperparameters import Host
@@ -25,7 +26,6 @@ from trainer.sagemaker.training_job import TrainingJob
 from trainer.settings import FitSettings
 from trainer.stopping import StopRequest
 from trainer.tasks.task import Task
-from trainer.training import Hooks
 
 _CLASS_COUNT = "num_classes"
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "timed out")

@@ -9,11 +9,12 @@ import pytest
 from tests.trainer.coco_folders import write_coco_folder
 from trainer.checkpoints import newest_whole
 from trainer.hardware import choose_hardware
+from trainer.job import Hooks, Job
 from trainer.processes import start_processes
 from trainer.report import epoch_metrics
 from trainer.sagemaker.object_detection import ObjectDetection
 from trainer.tasks.detection import TASK
-from trainer.training import Hooks, Job, train
+from trainer.training import train
 
 EPOCHS: Final = 2
 
