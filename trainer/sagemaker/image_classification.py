@@ -84,7 +84,8 @@ class ImageClassification(SageMakerHyperparameters):
         default="3,224,224",
         description=(
             "Channels, height and width, `input_size`; a smaller training picture is an error "
-            "without resize, a larger one is cropped. Of 1 channel, grey pictures are read as three equal ones"
+            "without resize, a larger one is cropped. Of 1 channel, grey pictures are read as "
+            "three equal ones"
         ),
     )
     kv_store: Literal["dist_sync", "dist_async"] | None = Field(

@@ -1,0 +1,130 @@
+"""Whole jobs of the algorithms that test_train.py has none of: channels to a published model."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contract.repository import list_versions
+from trainer.cli import run
+from trainer.sagemaker.folders import Folders
+from trainer.tasks import TaskName
+
+SIDE: Final = 32
+LEFT, TOP, RIGHT, BOTTOM = 8, 6, 24, 20  # the bright part of each picture
+
+
+def write_job(
+    base: Path, channels: Mapping[str, Mapping[str, str]], hyperparameters: Mapping[str, str]
+) -> Folders:
+    """A container with a job's configuration, and a folder for each channel."""
+    folders = Folders(base)
+    folders.config.mkdir(parents=True)
+    for name, content in {
+        "inputdataconfig": channels,
+        "hyperparameters": hyperparameters,
+    }.items():
+        (folders.config / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    for name in channels:
+        (folders.data / name).mkdir(parents=True)
+    return folders
+
+
+def picture(seed: int) -> Image.Image:
+    """Dark noise with a bright part."""
+    pixels = np.random.default_rng(seed).integers(0, 90, (SIDE, SIDE, 3), dtype=np.uint8)
+    pixels[TOP:BOTTOM, LEFT:RIGHT] = 250
+    return Image.fromarray(pixels)
+
+
+def segmentation_job(base: Path) -> Folders:
+    splits = ("train", "validation")
+    channels: dict[str, dict[str, str]] = {
+        name: {} for split in splits for name in (split, f"{split}_annotation")
+    }
+    folders = write_job(
+        base,
+        channels,
+        {
+            "num_classes": "2",
+            "num_training_samples": "4",
+            "use_pretrained_model": "False",
+            "algorithm": "fcn",
+            "base_size": "32",
+            "crop_size": "30",
+            "epochs": "1",
+            "mini_batch_size": "4",
+        },
+    )
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[TOP:BOTTOM, LEFT:RIGHT] = 1
+    for split in splits:
+        for seed in range(4):
+            picture(seed).save(folders.data / split / f"{seed}.jpg")
+            Image.fromarray(mask).save(folders.data / f"{split}_annotation" / f"{seed}.png")
+    return folders
+
+
+def detection_job(base: Path) -> Folders:
+    folders = write_job(
+        base,
+        {"training": {}},
+        {
+            "model_id": "detr-tiny",
+            "input_size": str(SIDE),
+            "epochs": "1",
+            "learning_rate": "0.0001",
+            "unheard_of": "1",
+        },
+    )
+    training = folders.data / "training"
+    (training / "images").mkdir()
+    images = [{"id": n, "file_name": f"{n}.png", "width": SIDE, "height": SIDE} for n in range(5)]
+    for image in images:
+        picture(int(str(image["id"]))).save(training / "images" / str(image["file_name"]))
+    boxes = [
+        {"image_id": n, "bbox": [LEFT, TOP, RIGHT, BOTTOM], "category_id": "part"} for n in range(5)
+    ]
+    text = json.dumps({"images": images, "annotations": boxes})
+    (training / "annotations.json").write_text(text, encoding="utf-8")
+    return folders
+
+
+def trained(folders: Folders, algorithm: TaskName) -> None:
+    """Run the job, which publishes a version and fails at nothing."""
+    assert (
+        run(["train"], {"APERTURE_ALGORITHM": algorithm, "SAGEMAKER_BASE_DIR": str(folders.base)})
+        == 0
+    )
+    assert not folders.failure.exists()
+    assert list_versions(folders.model / "model") == [1]
+
+
+def numbers(log: str, regex: str) -> list[str]:
+    return re.findall(regex, log)
+
+
+def test_a_segmentation_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = segmentation_job(tmp_path)
+    trained(folders, "semantic-segmentation")
+    out = capsys.readouterr().out
+    (iou,) = numbers(out, r"validation:mIOU=([0-9\.]+)")
+    (accuracy,) = numbers(out, r"validation:pixel_accuracy=([0-9\.]+)")
+    metrics = json.loads((folders.checkpoints / "metrics.json").read_text())["splits"]["validation"]
+    assert float(iou) == pytest.approx(metrics["mean_iou"], abs=1e-3)
+    assert float(accuracy) == pytest.approx(metrics["overall_accuracy"], abs=1e-3)
+
+
+def test_a_detection_job(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = detection_job(tmp_path)
+    trained(folders, "object-detection")
+    assert len(numbers(capsys.readouterr().out, r"Val_localization=([0-9\\.]+)")) == 1
+    assert json.loads((folders.model / "labels_info.json").read_text()) == {"labels": ["part"]}
+    assert "unheard_of: unknown option" in caplog.text
