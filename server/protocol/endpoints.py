@@ -97,11 +97,10 @@ class Endpoints:
 
     def _choose(self, request: Request, parameters: InvokeParameters) -> ServedModel:
         """The model that the parameters name, which must agree."""
-        named = {known: name for name in parameters.models() for known in [self._known(name)]}
+        named = {self._known(name) for name in parameters.models()}
         if len(named) > 1:
-            raise BadParameter(
-                ", ".join(parameters.models()), "these name several models; expected one"
-            )
+            names = ", ".join(sorted(named))
+            raise BadParameter("TargetModel", f"got several models, {names}; expected one")
         endpoint = request.path_params["endpoint"]
         name = next(iter(named), named_model(request))
         if name is None and endpoint in self._repository.models:
@@ -109,9 +108,10 @@ class Endpoints:
         return choose_model(self._repository, name)
 
     def _known(self, name: str) -> str:
-        """The name of a model that is named as it is, or as its archive below some prefix."""
-        model = name.removeprefix("/").removesuffix(_ARCHIVE)
-        return model if name not in self._repository.models else name
+        """The name of a model that is named as it is, or as its archive is in a bucket."""
+        if name in self._repository.models:
+            return name
+        return name.removeprefix("/").removesuffix(_ARCHIVE)
 
 
 def _version_number(variant: str, model: ServedModel) -> str:

@@ -22,8 +22,10 @@ from server.model import ServedModel
 from server.protocol.accept import Form, choose_form, takes_anything
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
+from server.protocol.error_answers import name_request
 from server.protocol.http import body_response, json_response
 from server.protocol.invocation_body import read_pictures
+from server.protocol.invoke_parameters import read_parameters
 from server.rendering import Body, Dialect
 from server.repository import Repository
 from server.settings import ServerOptions
@@ -60,8 +62,12 @@ class Invocations:
 
     async def invocations(self, request: Request) -> Response:
         """Answer a picture in the form that Accept names."""
+        parameters = read_parameters(request.headers)
+        name_request(request, parameters.inference_id)
         model = choose_model(self._repository, named_model(request))
-        return (await self.answer(request, model))[0]
+        response, _ = await self.answer(request, model)
+        response.headers.update(parameters.echoed())  # AWS leaves that to its containers
+        return response
 
     async def ping(self, _request: Request) -> Response:
         """200 and nothing if every model answers and there is one; else 503 and the reason."""

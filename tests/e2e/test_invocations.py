@@ -282,6 +282,12 @@ def test_with_several_models_one_is_to_be_named(http: httpx.Client) -> None:
     assert named.json() == invoke(http, "colour").json()
 
 
+def test_custom_attributes_come_back_as_aws_leaves_to_its_containers(http: httpx.Client) -> None:
+    attributes = {"X-Amzn-SageMaker-Custom-Attributes": "trace=7"}
+    answer = http.post("/invocations?model=colour", content=PICTURE, headers=attributes)
+    assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "trace=7"
+
+
 def test_requests_of_all_protocols_are_counted_together(http: httpx.Client) -> None:
     def count() -> int:
         stats = http.get("/v2/models/boxes/stats").json()

@@ -64,7 +64,7 @@ def test_a_variant_is_a_version(served: Served, variant: str | None, answered: s
 
 
 def test_attributes_and_id_come_back(served: Served) -> None:
-    given = {"CustomAttributes": "trace=7; who=me", "InferenceId": "i-1"}
+    given = {"CustomAttributes": "trace=7; who=me", "InferenceId": "i-1", "PrefixAwareId": "p"}
     answer = served.client.invoke(PICTURE, "colour", **given)
     assert answer.answer["CustomAttributes"] == "trace=7; who=me"
     assert answer.headers["x-amzn-sagemaker-inference-id"] == "i-1"
@@ -125,7 +125,10 @@ LONG = "a" * 65
     [
         ({"TargetModel": "absent"}, "Request for unknown model: 'absent' is not found"),
         ({}, "this server has 5 models; choose one"),
-        ({"TargetModel": "colour", "InferenceComponentName": "boxes"}, "name several models"),
+        (
+            {"TargetModel": "colour", "InferenceComponentName": "boxes"},
+            "several models, boxes, colour",
+        ),
         ({"TargetModel": "colour", "TargetVariant": "3"}, "'colour' version 3 is not found"),
         ({"TargetModel": "colour", "TargetVariant": "blue"}, "version of model 'colour': 1, 2"),
         ({"TargetModel": "colour", "InferenceId": LONG}, "less than or equal to 64, got 65"),
