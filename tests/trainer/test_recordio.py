@@ -43,6 +43,31 @@ def test_framed_contents_come_back(
                 assert record.after(count).read_bytes() == content[count:]
 
 
+@given(
+    st.lists(CONTENT, min_size=1),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3),
+    st.integers(0, 200),
+)
+def test_damaged_files_are_read_or_refused_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    contents: list[bytes],
+    changes: list[tuple[int, int]],
+    length: int,
+) -> None:
+    data = bytearray(b"".join(map(frame, contents))[:length])
+    for place, value in changes:
+        if place < len(data):
+            data[place] = value
+    path = tmp_path_factory.mktemp("damaged") / "a.rec"
+    path.write_bytes(data)
+    try:
+        records = [record for record, _ in read_records(path)]
+    except DatasetError as err:
+        assert str(err).startswith(str(path))  # noqa: PT017 - either outcome is right
+        return
+    assert sum(len(record.read_bytes()) for record in records) <= len(data)
+
+
 def test_frames_without_parts_are_read_as_sagemakers_sdk_writes_them(tmp_path: Path) -> None:
     content = b"abcd" + MAGIC + b"e"
     path = tmp_path / "a.rec"

@@ -58,7 +58,7 @@ class ClassLabels:
 
     def _of_json(self, value: Json) -> ClassTarget:
         if isinstance(value, list) and all(_is_number(one) for one in value):
-            numbers = [float(one) for one in value if isinstance(one, int | float)]
+            numbers = [one for one in value if isinstance(one, int | float)]
             if self.multi_label and self.label_format == "class-id":
                 return tuple(sorted({self._class(one) for one in numbers}))
             return self._of_numbers(numbers)
@@ -68,9 +68,9 @@ class ClassLabels:
         raise BadLabel(f"got {str(value)[:60]!r}, expected {expected}")
 
     def _class(self, value: float) -> int:
-        if not float(value).is_integer() or not 0 <= value < self.num_classes:
+        if not 0 <= value < self.num_classes or value != int(value):
             raise BadLabel(
-                f"got the class {value:g}, expected a whole number from 0 to "
+                f"got the class {_short(value)}, expected a whole number from 0 to "
                 f"{self.num_classes - 1} (num_classes is {self.num_classes})"
             )
         return int(value)
@@ -83,7 +83,7 @@ class ClassLabels:
                 "content type of a manifest"
             )
         if strange := [value for value in values if value not in (0, 1)]:
-            raise BadLabel(f"got {strange[0]:g} for a class, expected 0 or 1")
+            raise BadLabel(f"got {_short(strange[0])} for a class, expected 0 or 1")
         return tuple(index for index, value in enumerate(values) if value)
 
 
@@ -97,3 +97,8 @@ def _loads(text: str) -> Json:
 
 def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(value: float) -> str:
+    """A number for a message; an integer may be too large for a float, and long."""
+    return f"{value:g}" if isinstance(value, float) else str(value)[:40]

@@ -15,6 +15,7 @@ from trainer.datasets.dataset import is_inside
 from trainer.errors import DatasetError, listed
 
 _FEWEST_FIELDS: Final = 3
+_MOST_DIGITS: Final = 20
 _EXPECTED: Final = "lines of index, label and relative path between tabs"
 
 
@@ -26,7 +27,7 @@ def read_image_list(path: Path, folder: Path) -> list[Annotated]:
             or name a path out of the folder, one line each.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # names may hold other separators
     except (OSError, UnicodeDecodeError) as err:
         raise DatasetError(f"{path}: cannot be read: {err}") from err
     pictures: list[Annotated] = []
@@ -36,7 +37,7 @@ def read_image_list(path: Path, folder: Path) -> list[Annotated]:
         if not line.strip():
             continue
         where = f"{path} line {number}"
-        fields = line.split("\t")
+        fields = line.rstrip("\r").split("\t")
         picture = _parse(where, fields, folder)
         if isinstance(picture, str):
             faults.append(f"{where}: {picture}")
@@ -56,7 +57,8 @@ def read_image_list(path: Path, folder: Path) -> list[Annotated]:
 def _parse(where: str, fields: list[str], folder: Path) -> Annotated | str:
     """A line's picture, or what is wrong with the line."""
     index, *labels, name = fields if len(fields) >= _FEWEST_FIELDS else ("", "", "")
-    if not name.strip() or not index.strip().isascii() or not index.strip().isdecimal():
+    is_index = index.strip().isascii() and index.strip().isdecimal() and len(index) <= _MOST_DIGITS
+    if not name.strip() or not is_index:
         return f"got {len(fields)} fields {str(fields)[:80]}, expected {_EXPECTED}"
     try:
         numbers = tuple(map(float, labels))
