@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,19 @@ import pytest
 
 from contract.model_config import read_model_config
 from tests.trainer.conftest import FAST, fit_flags
+from tests.trainer.test_resume import started, trained_weights, wait_for_checkpoint
+from trainer.checkpoints import newest_whole, steps_of
+
+IN_TWO = (
+    *("-m", "torch.distributed.run", "--nproc_per_node", "2"),
+    *("--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"),
+)
 
 
 def torchrun(*argv: str) -> "subprocess.CompletedProcess[str]":
     """Run `aperture-train` in two processes on this machine."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "trainer.cli"]
     return subprocess.run(
-        [*command, *argv],
+        [sys.executable, *IN_TWO, "-m", "trainer.cli", *argv],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
         capture_output=True,
@@ -48,3 +54,29 @@ def test_an_error_ends_every_process(tmp_path: Path) -> None:
     assert process.returncode != 0
     assert process.stderr.count("error: ") >= 1
     assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_stopped_end_after_the_same_step_and_go_on(
+    digits: Path, tmp_path: Path
+) -> None:
+    recipe = (*FAST, "--num_train_epochs", "12", "--augmentation", "crop")
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    whole = torchrun(*fit_flags(digits, unbroken / "repository", "digits", *recipe))
+    assert whole.returncode == 0, whole.stderr
+    argv, log = fit_flags(digits, broken / "repository", "digits", *recipe), tmp_path / "log"
+    run_dir = broken / "runs" / "digits"
+    with started(argv, log, *IN_TWO) as process:
+        wait_for_checkpoint(run_dir, process, log)
+        process.send_signal(signal.SIGTERM)  # torchrun passes it on
+        assert process.wait() != 0
+    assert "error: stopped as asked" in log.read_text()
+    stopped = newest_whole(run_dir)
+    assert stopped is not None
+    assert (stopped / "rng_state_1.pth").is_file()
+    assert steps_of(stopped) < 60, "it ended before it was stopped"
+    again = torchrun(*argv)
+    assert again.returncode == 0, again.stderr
+    last = "checkpoint-60"
+    ours, theirs = (parent / "runs" / "digits" / last for parent in (broken, unbroken))
+    assert trained_weights(ours) == trained_weights(theirs)

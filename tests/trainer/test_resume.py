@@ -24,11 +24,17 @@ START_S = 90.0
 
 
 @contextlib.contextmanager
-def started(argv: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`aperture-train` in a process of its own, killed at the latest at the end."""
+def started(argv: list[str], log: Path, *launcher: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`aperture-train` in a process of its own, killed at the latest at the end.
+
+    Args:
+        argv: Its command line.
+        log: Where its output goes.
+        launcher: Options of Python before its module, such as those of torchrun.
+    """
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.cli", *argv],
+            [sys.executable, *launcher, "-m", "trainer.cli", *argv],
             stdout=out,
             stderr=out,
             env={**os.environ, "OMP_NUM_THREADS": "1"},  # as in this process
