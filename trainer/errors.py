@@ -32,6 +32,10 @@ from contract.locations import Location
 
 LISTED_PROBLEMS: Final = 50
 
+_OTHER_WEIGHTS: Final = (
+    "give a local checkpoint with --model DIR, or drop --pretrained to start from random weights"
+)
+
 
 def listed(lines: Sequence[str]) -> list[str]:
     """Lines of one kind, up to a limit and how many more there are."""
@@ -78,13 +82,10 @@ class BadImages(TrainerError):
 class WeightsUnavailable(TrainerError):
     """Weights that cannot be had from a hub or a folder."""
 
-    def __init__(self, source: str, reason: str) -> None:
+    def __init__(self, source: str, reason: str, advice: str = _OTHER_WEIGHTS) -> None:
+        self.source, self.reason = source, reason
         first_line = (reason.strip().splitlines() or ["no reason given"])[0]
-        super().__init__(
-            f"weights of {source} cannot be loaded: {first_line}; "
-            "give a local checkpoint with --model DIR, or drop --pretrained to start from "
-            "random weights"
-        )
+        super().__init__(f"weights of {source} cannot be loaded: {first_line}; {advice}")
 
 
 class CheckpointError(TrainerError):

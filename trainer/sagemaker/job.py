@@ -15,7 +15,7 @@ from contract.model_config import LABELS_FILE
 from trainer.checkpoints import open_checkpoint
 from trainer.commands import what_was_done
 from trainer.datasets.dataset import Dataset
-from trainer.errors import JobConflict, PeersLost, RunConflict
+from trainer.errors import JobConflict, PeersLost, RunConflict, WeightsUnavailable
 from trainer.fit import FitResult, fit
 from trainer.job import Hooks
 from trainer.sagemaker.archive import write_archive
@@ -28,6 +28,10 @@ from trainer.stopping import StopRequest
 from trainer.tasks.task import Task
 
 _CLASS_COUNT = "num_classes"
+_OTHER_WEIGHTS = (
+    "give the job a way to the hub or a cache of it (HF_HOME), a model of Aperture in the model "
+    "channel, or use_pretrained_model False (image classification: 0) to start from random weights"
+)
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "timed out")
 
 logger = logging.getLogger(__name__)
@@ -55,6 +59,8 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany, train_metrics=True)
     try:
         result = fit(_fit_settings(job), recipe, partial(_read, job), hooks)
+    except WeightsUnavailable as err:
+        raise WeightsUnavailable(err.source, err.reason, _OTHER_WEIGHTS) from err
     except RunConflict as err:
         raise JobConflict(err.problems[:-1]) from err
     except RuntimeError as err:  # what gloo and torch raise for NCCL where a process is gone

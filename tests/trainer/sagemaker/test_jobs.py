@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from contract.repository import list_versions
 from trainer.cli import run
+from trainer.sagemaker.detection_models import DEFAULT_MODEL
 from trainer.sagemaker.folders import Folders
 from trainer.tasks import TaskName
 
@@ -103,6 +104,31 @@ def trained(folders: Folders, algorithm: TaskName) -> None:
     )
     assert not folders.failure.exists()
     assert list_versions(folders.model / "model") == [1]
+
+
+@pytest.mark.parametrize(
+    ("job", "algorithm", "asked"),
+    [
+        (segmentation_job, "semantic-segmentation", {"use_pretrained_model": "True"}),
+        (detection_job, "object-detection", {"model_id": DEFAULT_MODEL}),
+    ],
+)
+def test_a_job_without_the_hub_says_what_else_to_start_from(
+    job: Callable[[Path], Folders],
+    algorithm: TaskName,
+    asked: Mapping[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    folders = job(tmp_path)
+    config = folders.config / "hyperparameters.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **asked}))
+    environ = {"APERTURE_ALGORITHM": algorithm, "SAGEMAKER_BASE_DIR": str(folders.base)}
+    assert run(["train"], environ) == 1
+    first, *_ = folders.failure.read_text().splitlines()
+    assert first.startswith("ClientError: weights of ")
+    assert "use_pretrained_model False" in first
 
 
 def numbers(log: str, regex: str) -> list[str]:
