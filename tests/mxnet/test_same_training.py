@@ -20,7 +20,7 @@ from trainer.settings import FitSettings
 
 SPLITS = ("train", "validation")
 WANTED = ClassificationHyperparameters(
-    model="resnet-tiny", input_size=20, learning_rate=0.02, num_train_epochs=2, seed=3
+    model="resnet-tiny", input_size=20, learning_rate=0.02, num_train_epochs=1, seed=3
 )
 
 

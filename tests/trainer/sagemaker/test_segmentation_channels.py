@@ -3,10 +3,12 @@ with the label maps of SageMaker's documents."""
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.trainer.recordio import frame
@@ -16,8 +18,11 @@ from trainer.datasets.dataset import Dataset
 from trainer.datasets.label_map import read_label_map
 from trainer.datasets.segmentation_folder import read_segmentation_folder
 from trainer.errors import DatasetError
+from trainer.fit import fit
 from trainer.masks import MaskFile
 from trainer.sagemaker.channels import Channel, read_segmentation
+from trainer.segmentation_hyperparameters import SegmentationHyperparameters
+from trainer.settings import FitSettings
 
 SPLITS = ("train", "validation")
 NAMES = [f"{split}{kind}" for split in SPLITS for kind in ("", "_annotation")]
@@ -192,3 +197,45 @@ def test_missing_channels_are_named(root: Path) -> None:
             read(some, root)
         names = ", ".join(sorted(some))
         assert str(caught.value) == f"channel '{missing}' is missing; got the channels {names}"
+
+
+def reached(blocks: Dataset, root: Path, dataset: Dataset | None = None) -> dict[str, float]:
+    """What a small model reaches on the validation pictures after an epoch."""
+    torch.set_num_threads(1)
+    settings = FitSettings(
+        task="semantic-segmentation",
+        data=blocks.root,
+        model_repository=root / "repository",
+        name="blocks",
+        output_dir=root / "run",
+    )
+    wanted = SegmentationHyperparameters(
+        model="segformer-tiny", input_size=64, learning_rate=0.003, num_train_epochs=1, seed=1
+    )
+    result = fit(settings, wanted, None if dataset is None else lambda *_: dataset)
+    assert result is not None
+    assert result.metrics is not None
+    metrics = result.metrics.splits["validation"]
+    return {name: metrics[name] for name in ("mean_iou", "mean_accuracy", "overall_accuracy")}
+
+
+def test_scaled_masks_from_a_pipe_train_the_model_of_the_lists(
+    blocks: Dataset, tmp_path: Path
+) -> None:
+    maps = channel(tmp_path / "label_map")
+    maps.folder.mkdir()
+    given = {"label_map": maps}
+    for split in SPLITS:
+        (maps.folder / f"{split}_label_map.json").write_text('{"scale": "3"}')
+        one = channel(tmp_path / "pipe" / split, "application/x-recordio")
+        given[split] = replace(one, pipe=True, recordio_wrapper=True)
+        stream = b""
+        for index, sample in enumerate(blocks.splits[split]):
+            labels = mask(blocks, split, index)
+            values = np.where(labels == 255, 255, labels * 3 + 1).astype(np.uint8)
+            file = BytesIO()
+            Image.fromarray(values).save(file, "PNG")
+            stream += frame(sample.path.read_bytes()) + frame(file.getvalue())
+        send(given[split], stream)
+    found = reached(blocks, tmp_path / "ours", read(given, tmp_path))
+    assert found == reached(blocks, tmp_path / "theirs")
