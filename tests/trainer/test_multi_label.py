@@ -159,6 +159,18 @@ def test_loss_is_the_mean_of_each_labels_cross_entropy_weighted_only_in_training
     assert float(weighted.detach()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_single_label_may_be_there_or_not() -> None:
+    wanted = ClassificationHyperparameters(model="resnet-tiny", multi_label=True)
+    model = build_resnet(wanted, ("on",))
+    pixels, labels = torch.rand(2, 3, 16, 16), torch.tensor([[0], [-1]])
+    assert torch.isfinite(model(pixel_values=pixels, labels=labels).loss)
+    serving = TASK.serving_module(model)
+    nn.Module.eval(model)
+    (scores,) = serving(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
+    assert scores.shape == (2, 1)
+    assert ((scores > 0) & (scores < 1)).all(), "softmax would say 1"
+
+
 def test_weights_are_the_pictures_without_a_label_for_one_with_it() -> None:
     targets = ((0,), (0, 1), (0,), ())
     samples = [Sample(Path("x"), target) for target in targets]
