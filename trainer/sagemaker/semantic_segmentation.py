@@ -112,13 +112,19 @@ class SemanticSegmentation(SageMakerHyperparameters):
         return -(-self.crop_size // _MULTIPLE) * _MULTIPLE
 
     def faults(self) -> list[str]:
-        """A schedule of steps without steps."""
-        if self.lr_scheduler != "step" or self.lr_scheduler_step:
-            return []
-        return [
-            "lr_scheduler_step: required with lr_scheduler step, but not given; expected rising "
-            "numbers of epochs such as '10, 20'"
-        ]
+        """A schedule of steps without steps, and a mean over a single picture."""
+        faults = []
+        if self.lr_scheduler == "step" and not self.lr_scheduler_step:
+            faults.append(
+                "lr_scheduler_step: required with lr_scheduler step, but not given; expected "
+                "rising numbers of epochs such as '10, 20'"
+            )
+        if self.algorithm != "fcn" and self.mini_batch_size == 1:
+            faults.append(
+                f"mini_batch_size: got 1 with algorithm {self.algorithm}, expected at least 2, "
+                "since it normalises one mean of each picture over the batch"
+            )
+        return faults
 
     def recipe(self, host: Host = ALONE) -> SegmentationHyperparameters:
         """A dilated ResNet's training as GluonCV does it."""

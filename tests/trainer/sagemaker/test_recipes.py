@@ -329,6 +329,12 @@ def test_the_head_alone_is_trained_under_either_name(name: str) -> None:
             "numbers of epochs such as '10, 20'",
         ),
         (
+            "semantic-segmentation",
+            {"algorithm": "psp", "mini_batch_size": "1"},
+            "mini_batch_size: got 1 with algorithm psp, expected at least 2, since it normalises "
+            "one mean of each picture over the batch",
+        ),
+        (
             "object-detection",
             {"train_only_top_layer": "True", "train_only_on_top_layer": "False"},
             "train_only_top_layer: got True beside train_only_on_top_layer False; expected one of "
