@@ -1,4 +1,4 @@
-"""Whole jobs of the algorithms that test_train.py has none of: channels to a published model."""
+"""Whole jobs that are others than test_train.py's: from channels to a published model."""
 
 import json
 import re
@@ -96,6 +96,40 @@ def detection_job(base: Path) -> Folders:
     return folders
 
 
+def multi_label_job(base: Path) -> Folders:
+    """Pictures of any of three colours, multi-hot in lists, for a small net and no square."""
+    counts = {"train": 24, "validation": 8}
+    names = [name for split in counts for name in (split, f"{split}_lst")]
+    folders = write_job(
+        base,
+        {name: {"ContentType": "application/x-image"} for name in names},
+        {
+            "num_classes": "3",
+            "num_training_samples": "24",
+            "num_layers": "20",
+            "image_shape": "3,24,32",
+            "resize": "32",
+            "multi_label": "1",
+            "use_weighted_loss": "1",
+            "augmentation_type": "crop",
+            "epochs": "3",
+            "lr_scheduler_step": "2",
+            "mini_batch_size": "8",
+            "_tuning_objective_metric": "validation:accuracy",
+        },
+    )
+    random = np.random.default_rng(0)
+    for split, count in counts.items():
+        lines = []
+        for index in range(count):
+            shown = random.integers(0, 2, 3)
+            pixels = np.broadcast_to(30 + 190 * shown, (32, 40, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folders.data / split / f"{index}.png")
+            lines.append("\t".join([str(index), *map(str, shown), f"{index}.png"]) + "\n")
+        (folders.data / f"{split}_lst" / "files.lst").write_text("".join(lines))
+    return folders
+
+
 def trained(folders: Folders, algorithm: TaskName) -> None:
     """Run the job, which publishes a version and fails at nothing."""
     assert (
@@ -133,6 +167,18 @@ def test_a_job_without_the_hub_says_what_else_to_start_from(
 
 def numbers(log: str, regex: str) -> list[str]:
     return re.findall(regex, log)
+
+
+def test_a_multi_label_job_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = multi_label_job(tmp_path)
+    trained(folders, "image-classification")
+    accuracies = [
+        float(one) for one in numbers(capsys.readouterr().out, r"Validation-accuracy=(.*)")
+    ]
+    assert len(accuracies) == 3
+    assert max(accuracies) > 0.8
+    labels = json.loads((folders.model / "class_label_to_prediction_index.json").read_text())
+    assert labels == {"0": 0, "1": 1, "2": 2}
 
 
 def test_a_segmentation_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
