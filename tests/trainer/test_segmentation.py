@@ -139,6 +139,19 @@ def test_check_of_the_export_forgives_the_choice_between_equals_alone() -> None:
         assert TASK.align(outputs(chosen), outputs(0))["label_map"].item() == aligned
 
 
+def test_check_of_the_export_forgives_what_is_small_beside_the_largest_logit() -> None:
+    reference: Outputs = {
+        "label_map": np.array([[[0, 1]]], np.uint8),
+        "logits": np.array([20.0, -20.0], np.float32).reshape(1, 2, 1, 1),
+    }
+    for off, forgiven in ((0.01, True), (0.03, False)):
+        ours = {**reference, "logits": reference["logits"] + np.float32(off)}
+        aligned = TASK.align(ours, reference)["logits"]
+        assert np.array_equal(aligned, reference["logits"]) is forgiven
+    other = {**reference, "logits": np.full((1, 2, 1, 1), np.nan, np.float32)}
+    assert np.isnan(TASK.align(other, reference)["logits"]).all()
+
+
 @pytest.mark.parametrize(("size", "batch"), [(28, 64), (224, 64), (512, 8), (800, 4), (4096, 1)])
 def test_large_pictures_are_batched_in_smaller_numbers(size: int, batch: int) -> None:
     assert max_batch_size(size) == batch
