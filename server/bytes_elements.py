@@ -10,9 +10,12 @@ from typing import Final
 
 from server.errors import RequestError, TooMany
 
-MOST_ELEMENTS: Final = 1 << 20
-"""String elements of a tensor. To make, and to free, this many takes the interpreter tens of
+MOST_ELEMENTS: Final = 1 << 18
+"""String elements of a tensor. To hand this many to onnxruntime takes the interpreter some ten
 milliseconds, in which the server does nothing else."""
+
+MOST_STRING_BYTES: Final = 1 << 24
+"""Bytes of strings that a request gives a graph, for the same reason."""
 
 Text = str | tuple[str, ...]
 """A string, or the parts of one."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contract.model_config import ModelConfig, TensorSpec
+from server.bytes_elements import MOST_STRING_BYTES
 from server.errors import RequestError, TooMany
 from server.tensors import BYTES, InferRequest, RequestedOutput, Tensor
 
@@ -83,6 +84,10 @@ def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) 
         _check_batch_sizes(request.inputs, config, about)
     for tensor in request.inputs:
         _check_tensor(tensor, specs[tensor.name], config, about)
+    strings = (element for tensor in request.inputs for element in tensor.elements)
+    size = sum(len(element) for element in strings if isinstance(element, bytes))
+    if size > MOST_STRING_BYTES:
+        raise TooMany("bytes of strings", size, MOST_STRING_BYTES)
 
 
 def _check_outputs(asked: Sequence[RequestedOutput], config: ModelConfig) -> None:

@@ -15,7 +15,7 @@ from server.protocol import oip_pb2 as oip
 from server.protocol.long_contents import LongContents
 from server.protocol.parameters import Parameters, classes_of, schedule_of
 from server.protocol.slots import slot_of, tensor_from_slot
-from server.protocol.wire import split_raw
+from server.protocol.wire import prefix, split_raw
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import (
     BYTES,
@@ -24,10 +24,19 @@ from server.tensors import (
     Tensor,
     bytes_tensor,
     datatype_of,
+    raw_pieces,
     tensor_from_json,
     tensor_from_raw,
-    to_raw,
 )
+
+_FINAL: Final = "triton_final_response"
+"""Parameter of each answer in a stream: it is the last of its request, as all are here."""
+
+_RAW_OUTPUT: Final = 6 << 3 | 2
+"""The tag of raw_output_contents in oip.proto."""
+
+_INFER_RESPONSE: Final = 2 << 3 | 2
+"""The tag of infer_response in a ModelStreamInferResponse."""
 
 _CONTENTS_OF_DATATYPE: Final = {
     "BOOL": "bool_contents",
@@ -115,21 +124,33 @@ def parse_infer_request(
 
 
 def infer_response(
-    name: str, number: int, parsed: ParsedMessage, outputs: Mapping[str, NDArray[np.generic]]
-) -> oip.ModelInferResponse:
-    """Write the outputs as raw contents; empty for those in shared memory.
+    name: str,
+    number: int,
+    parsed: ParsedMessage,
+    outputs: Mapping[str, NDArray[np.generic]],
+    *,
+    streamed: bool = False,
+) -> bytes:
+    """A ModelInferResponse on the wire, because protobuf would copy its outputs twice.
+
+    Args:
+        name: The model.
+        number: Its version.
+        parsed: The request.
+        outputs: Its outputs, sent as raw contents; empty for those in shared memory.
+        streamed: Whether it is the last answer to a request of a stream, within the message of that.
 
     Raises:
         RequestError: An output is larger than its shared memory.
     """
-    raw = []
+    raw: list[bytes] = []
     for output, array in outputs.items():
-        content = to_raw(array)
+        content = raw_pieces(array)
         if output in parsed.slots:
-            parsed.slots[output].write(output, content)
-            content = b""
-        raw.append(content)
-    return oip.ModelInferResponse(
+            parsed.slots[output].write(output, b"".join(content))
+            content = []
+        raw += [prefix(_RAW_OUTPUT, sum(map(len, content))), *content]
+    head = oip.ModelInferResponse(
         model_name=name,
         model_version=str(number),
         id=parsed.request.id,
@@ -139,8 +160,13 @@ def infer_response(
             )
             for output, array in outputs.items()
         ],
-        raw_output_contents=raw,
     )
+    if streamed:
+        head.parameters[_FINAL].bool_param = True
+    pieces = [head.SerializeToString(), *raw]
+    if streamed:
+        pieces = [prefix(_INFER_RESPONSE, sum(map(len, pieces))), *pieces]
+    return b"".join(pieces)
 
 
 def parameters_of(entries: Mapping[str, Any]) -> Parameters:

@@ -21,7 +21,7 @@ _LONGEST_STATUS: Final = 6000  # bytes, of which other metadata need some
 _UNQUOTED: Final = string.punctuation.replace("%", "") + " "
 
 RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message | bytes)
 
 
 def unary(
@@ -96,6 +96,6 @@ def fit_for_status(text: str) -> str:
     return text
 
 
-def serialize(message: Message) -> bytes:
-    """The message on the wire."""
-    return message.SerializeToString()
+def serialize(message: Message | bytes) -> bytes:
+    """The message on the wire, where it may be already."""
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -28,9 +28,6 @@ from server.version import Version
 
 logger = logging.getLogger(__name__)
 
-_FINAL: Final = "triton_final_response"
-"""Parameter of each answer in a stream: it is the last of its request, as all are here."""
-
 _END_ON_ERROR: Final = "triton_grpc_error"
 """Metadata by which a client asks that an error end the stream with its own gRPC status."""
 
@@ -84,8 +81,11 @@ class Infer:
         parse = partial(oip_json.parse_infer_request, body, header, target)
         return await self._apart(len(body), parse)
 
-    async def model_infer(self, received: oip_messages.ReceivedInfer) -> oip.ModelInferResponse:
-        """Run a model on the request's tensors."""
+    async def model_infer(self, received: oip_messages.ReceivedInfer) -> bytes:
+        """Run a model on the request's tensors; a ModelInferResponse on the wire."""
+        return await self._answer(received, streamed=False)
+
+    async def _answer(self, received: oip_messages.ReceivedInfer, *, streamed: bool) -> bytes:
         request, memory = received.message, self._v2.shared_memory
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:
@@ -93,7 +93,14 @@ class Infer:
             parsed = await self._apart(received.size, parse)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(model.decoder, parsed.request)
-        write = partial(oip_messages.infer_response, model.name, version.number, parsed, outputs)
+        write = partial(
+            oip_messages.infer_response,
+            model.name,
+            version.number,
+            parsed,
+            outputs,
+            streamed=streamed,
+        )
         return await self._written(write, outputs)
 
     async def _apart(self, size: int, parse: Callable[[], MadeT]) -> MadeT:
@@ -111,7 +118,7 @@ class Infer:
 
     async def stream_infer(
         self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[oip.ModelStreamInferResponse]:
+    ) -> AsyncIterator[oip.ModelStreamInferResponse | bytes]:
         """Answer each message of a stream, errors too, in order; the stream goes on after an error.
 
         A stopping server reads no more, answers what it has read, and ends with UNAVAILABLE.
@@ -123,6 +130,7 @@ class Infer:
         ) as answers:
             async for code, answer in answers:
                 if end_on_error and code is not None:
+                    assert isinstance(answer, oip.ModelStreamInferResponse)  # noqa: S101  # as errors
                     await context.abort(code, fit_for_status(answer.error_message))
                 yield answer
         if stopping.is_set():
@@ -130,16 +138,14 @@ class Infer:
 
     async def _streamed(
         self, wire: bytes
-    ) -> tuple[grpc.StatusCode | None, oip.ModelStreamInferResponse]:
+    ) -> tuple[grpc.StatusCode | None, oip.ModelStreamInferResponse | bytes]:
         """The answer to a message of a stream, and the status if it is an error."""
         request_id = ""
         try:
             received = understood(oip_messages.ReceivedInfer.of, wire)
             request_id = received.id
-            response = await self.model_infer(received)
+            return None, await self._answer(received, streamed=True)
         except Exception as err:  # whatever it is, it is this message's answer
             code, text = describe("ModelStreamInfer", err, request_id)
             failed = oip.ModelInferResponse(id=request_id)
             return code, oip.ModelStreamInferResponse(error_message=text, infer_response=failed)
-        response.parameters[_FINAL].bool_param = True
-        return None, oip.ModelStreamInferResponse(infer_response=response)

@@ -105,12 +105,16 @@ def fields_of(wire: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, 
 
 def length_prefixed(tag: int, value: bytes) -> bytes:
     """A field of bytes, or of a message, whose tag is one byte."""
+    return prefix(tag, len(value)) + value
+
+
+def prefix(tag: int, size: int) -> bytes:
+    """What stands before the `size` bytes of such a field."""
     length = bytearray()
-    size = len(value)
     while size > 0x7F:
         length.append(size & 0x7F | 0x80)
         size >>= 7
-    return b"%c%b%c%b" % (tag, bytes(length), size, value)
+    return b"%c%b%c" % (tag, bytes(length), size)
 
 
 def _input_fields(wire: bytes, start: int, stop: int) -> Iterator[tuple[int, Span]]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from server.bytes_elements import MOST_STRING_BYTES
 from server.errors import LONGEST_TEXT, RequestError, TooMany
 from server.input_check import MOST_ASKED, MOST_ROWS, check_asked, check_count, check_inputs
 from server.tensors import InferRequest, RequestedOutput, Tensor
@@ -197,3 +198,16 @@ def test_rows_that_hold_nothing_are_not_split_into_runs() -> None:
         RequestError, match="batch-size must be <= 4 for 'm': its rows hold nothing"
     ):
         check_inputs(InferRequest("", (tensor("A", 5, 0),)), model, pictures=False)
+
+
+def test_strings_for_a_graph_are_limited() -> None:
+    spec = (TensorSpec("A", "BYTES", (-1,)),)
+    model = make_model_config("m", 4, spec, (TensorSpec("C", "BYTES", (-1,)),), {})
+
+    def ask(size: int) -> None:
+        strings = Tensor("A", "BYTES", (1, 2), elements=(bytes(size), b"a"))
+        check_inputs(InferRequest("", (strings,)), model, pictures=False)
+
+    ask(MOST_STRING_BYTES - 1)
+    with pytest.raises(TooMany, match="request has 16777217 bytes of strings; the limit"):
+        ask(MOST_STRING_BYTES)

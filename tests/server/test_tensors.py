@@ -71,7 +71,7 @@ def test_infinity_of_typed_contents_is_a_number() -> None:
 def test_strings_are_limited_before_they_are_read() -> None:
     """Each of a few bytes becomes an object of Python."""
     raw = memoryview(bytes(4 * (MOST_ELEMENTS + 1)))
-    text = "has 1048577 string elements in input 'x'; the limit of this server is 1048576"
+    text = "has 262145 string elements in input 'x'; the limit of this server is 262144"
     with pytest.raises(TooMany, match=text):
         tensor_from_raw("x", "BYTES", [MOST_ELEMENTS + 1], raw, "m")
     with pytest.raises(TooMany, match=text):
