@@ -13,9 +13,9 @@ CLASSES: Final = 3
 TINY: Final = {
     "num_classes": str(CLASSES),
     "num_training_samples": "24",
-    "num_layers": "18",
-    "image_shape": "3,32,32",
-    "resize": "32",
+    "num_layers": "20",
+    "image_shape": "3,16,16",
+    "resize": "16",
     "epochs": "1",
     "mini_batch_size": "8",
     "learning_rate": "0.01",

@@ -64,7 +64,7 @@ def test_the_model_folder_is_a_repository_with_a_checkpoint(done: Folders) -> No
     (model_dir,) = list_model_dirs(done.model)
     assert model_dir.name == read_model_config(model_dir).name == "model"
     assert list_versions(model_dir) == [1]
-    assert read_model_config(model_dir).inputs[0].dims == (32, 32, 3)
+    assert read_model_config(model_dir).inputs[0].dims == (16, 16, 3)
     checkpoint = newest_whole(done.checkpoints)
     assert checkpoint is not None
     for name in ("config.json", "model.safetensors"):
@@ -157,7 +157,7 @@ def test_a_former_jobs_model_is_where_the_next_begins(done: Folders, tmp_path: P
     assert former.keys() == weights.keys()
     assert all(torch.equal(weights[name], former[name]) for name in former)
     parameters = read_model_config(folders.model / "model").parameters
-    assert parameters["base_model"] == "resnet-18"  # no path of the unpacked archive
+    assert parameters["base_model"] == "resnet-cifar-20"  # no path of the unpacked archive
     assert train(folders) == 0  # started again, it is the same run
     assert list_versions(folders.model / "model") == [1]
 
@@ -165,8 +165,8 @@ def test_a_former_jobs_model_is_where_the_next_begins(done: Folders, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "found", "wanted"),
     [
-        ("num_layers", "18", "34"),
-        ("image_shape", "3,32,32", "3,32,28"),
+        ("num_layers", "20", "32"),
+        ("image_shape", "3,16,16", "3,16,12"),
         ("num_classes", "3", "4"),
     ],
 )
@@ -230,7 +230,7 @@ def test_an_algorithm_must_be_one_of_three(tmp_path: Path, algorithm: str) -> No
 
 
 def test_a_stopped_job_leaves_a_checkpoint_and_the_next_one_goes_on(tmp_path: Path) -> None:
-    folders = write_container(tmp_path, epochs="6")
+    folders = write_container(tmp_path, epochs="12")
     command = [sys.executable, "-m", "trainer.cli", "train"]
     variables = {**ALGORITHM, "SAGEMAKER_BASE_DIR": str(folders.base), "OMP_NUM_THREADS": "1"}
     with (tmp_path / "log").open("wb") as log:
@@ -251,7 +251,7 @@ def test_a_stopped_job_leaves_a_checkpoint_and_the_next_one_goes_on(tmp_path: Pa
     assert train(folders) == 0
     assert not folders.failure.exists()
     metrics = json.loads((folders.output_data / "metrics.json").read_text(encoding="utf-8"))
-    assert len(metrics["epochs"]) == 6
+    assert len(metrics["epochs"]) == 12
 
 
 def test_checkpoints_of_another_program_are_left_alone(tmp_path: Path) -> None:
