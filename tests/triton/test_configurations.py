@@ -23,6 +23,8 @@ from tests.triton.configurations import (
 from tests.triton.conftest import Pair
 from tests.triton.reference import STRICT, killed, make_backends, start_triton
 from tests.triton.trained import TRAINED
+from trainer.sagemaker.artefacts import write_labels
+from trainer.sagemaker.incremental import CHECKPOINT_FOLDER
 
 NO_BACKEND = (
     "Invalid argument: unable to find backend library for backend 'onnxruntime', "
@@ -52,6 +54,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Loaded:
     folder = tmp_path_factory.mktemp("configurations")
     for name in ("triton", "ours"):
         shutil.copytree(trained, folder / name)
+        add_artefacts(folder / name)
         write_configurations(folder / name)
     backends = make_backends(folder / "backends")
     with killed(start_triton(folder, folder / "triton", backends, *STRICT)) as server:
@@ -66,6 +69,15 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Loaded:
         wait_for(server, "/v2/models/warmed_up/ready")
         wait_for(server, "/v2/models/batching/ready")
         return Loaded(triton, index(server), dict(refusals))
+
+
+def add_artefacts(repository: Path) -> None:
+    """What `aperture-train train` leaves beside the models and in their versions."""
+    write_labels(repository, ["cat", "dog"])
+    for name in TRAINED:
+        checkpoint = repository / name / "1" / CHECKPOINT_FOLDER
+        checkpoint.mkdir()
+        (checkpoint / "model.safetensors").write_bytes(b"weights")
 
 
 def index(server: LiveServer) -> dict[str, tuple[str, str]]:
