@@ -67,13 +67,32 @@ def test_served_label_maps_are_the_trainers(served: Served, name: str) -> None:
 
 
 def test_network_that_was_trained_on_crops_beats_every_constant_answer(served: Served) -> None:
-    splits = json.loads((served.run_dir / "metrics.json").read_text())["splits"]
+    assert_learned(served.run_dir, served.data, LABELS, CROP)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fcn-tiny", "psp-tiny", "deeplab-tiny"])
+def test_each_network_learns_from_random_weights(model: str, tmp_path: Path) -> None:
+    data, run_dir = tmp_path / "data", tmp_path / "run"
+    task = ("--task", "semantic-segmentation")
+    assert aperture_train("sample-data", *task, "--labels", "2", "--count", "120", str(data)) == 0
+    where = ("--data", str(data), "--model_repository", str(tmp_path / "repository"))
+    recipe = ("--learning_rate", "0.02", "--num_train_epochs", "16", "--input_size", str(CROP))
+    argv = (*task, *where, "--name", "model", "--output_dir", str(run_dir), "--model", model)
+    batches = ("--per_device_train_batch_size", "8")
+    assert aperture_train("fit", *argv, *recipe, *batches) == 0
+    assert_learned(run_dir, data, ("background", "circle", "square"), CROP)
+
+
+def assert_learned(run_dir: Path, data: Path, labels: tuple[str, ...], size: int) -> None:
+    """Twice the mean_iou of the best constant answer, on each split."""
+    splits = json.loads((run_dir / "metrics.json").read_text())["splits"]
     for split in ("validation", "test"):
-        samples = TASK.read_split(served.data, split, LABELS).samples
+        samples = TASK.read_split(data, split, labels).samples
         constant = []
-        for label in range(len(LABELS)):
-            metric = TASK.metric(LABELS)
-            maps = np.full((len(samples), CROP, CROP), label, np.uint8)
+        for label in range(len(labels)):
+            metric = TASK.metric(labels)
+            maps = np.full((len(samples), size, size), label, np.uint8)
             metric.update({"label_map": maps}, samples)
             constant.append(metric.compute()["mean_iou"])
         assert splits[split]["mean_iou"] > 2 * max(constant)
