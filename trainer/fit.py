@@ -212,6 +212,8 @@ def _check_publishable(
 def _open_run(settings: FitSettings, new: RunRecord, processes: Processes) -> RunRecord:
     """Find the run that its folder holds, or a new one, the same in every process."""
     run_dir, former = settings.run_dir, settings.checkpoint_input
+    if not settings.restart:
+        _check_same_everywhere(run_dir, processes)
     refuse_foreign(run_dir)
     wait_for_all()
     if processes.is_main:
@@ -252,6 +254,18 @@ def _train(job: Job, model: PreTrainedModel, record: RunRecord) -> None:
     if job.wanted.num_train_epochs == 0:
         logger.warning("event=untrained reason=num_train_epochs_0 model=%s", job.wanted.model)
     train(job, model, resume_from)
+
+
+def _check_same_everywhere(run_dir: Path, processes: Processes) -> None:
+    """Refuse to go on from different checkpoints on hosts that do not share the run's folder."""
+    newest = newest_whole(run_dir)
+    names = sorted(set(processes.gather(["none" if newest is None else newest.name])))
+    if len(names) > 1:
+        raise CheckpointError(
+            run_dir,
+            f"the hosts would go on from different checkpoints, {' and '.join(names)}; give each "
+            "the same folder, or a copy of the first one's",
+        )
 
 
 def _stamped(model: PreTrainedModel, job: Job, origin: Origin) -> PreTrainedModel:

@@ -53,7 +53,9 @@ def hosts(folder: Path, **hyperparameters: str) -> Iterator[list[Host]]:
         port, running = free_port(), []
         try:
             for rank, name in enumerate(names):
-                folders = write_container(folder / name, **hyperparameters)
+                folders = Folders(folder / name)
+                if not folders.base.exists():
+                    write_container(folder / name, **hyperparameters)
                 resources = {
                     "current_host": name,
                     "hosts": [*reversed(names)],
@@ -115,6 +117,13 @@ def test_hosts_end_together_when_one_is_told(tmp_path: Path) -> None:
         codes = first.wait(), second.wait()
         assert codes == (143, 143), first.log.read_text() + second.log.read_text()
     assert all(failure(host.folders).startswith("Stopped: ") for host in (first, second))
+    # Only the first has the checkpoints; started again so, the hosts say what is missing.
+    with hosts(tmp_path, epochs="500") as (first, second):
+        codes = first.wait(), second.wait()
+        assert codes == (1, 1), first.log.read_text() + second.log.read_text()
+    assert all(
+        "different checkpoints, checkpoint-" in failure(one.folders) for one in (first, second)
+    )
 
 
 def test_a_host_that_is_lost_ends_the_other_and_both_say_so(tmp_path: Path) -> None:
