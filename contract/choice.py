@@ -23,7 +23,7 @@ class Machine:
     Attributes:
         gpus: CUDA devices that the installed onnxruntime can use.
         has_tensorrt: Whether it was built with TensorRT.
-        has_openvino: Whether OpenVINO's plug-in is installed.
+        has_openvino: Whether OpenVINO's plug-in is installed, and takes this CPU.
         cpu_flags: The CPU's features.
     """
 

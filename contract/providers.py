@@ -7,11 +7,14 @@ when that fails: tensorrt, cuda, openvino, cpu. contract/sessions.py carries a c
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from contract.arithmetic import settle
 from contract.choice import BF16_FLAGS, ORDER, Asked, Choice, Machine, Model, Provider
 from contract.errors import ProviderError
 from contract.precision import Guard
+
+OPENVINO_NEEDS: Final = "needs a CPU of Intel's and pip install onnxruntime-ep-openvino"
 
 
 def choices(machine: Machine, model: Model, asked: Asked | None = None) -> tuple[Choice, ...]:
@@ -47,7 +50,7 @@ def _check_asked(machine: Machine, asked: Asked) -> None:
     if asked.provider == "openvino" or asked.precision == "bf16":
         if not machine.has_openvino:
             raise ProviderError(
-                "provider openvino was asked for; pip install onnxruntime-ep-openvino"
+                f"provider openvino was asked for, but is not here; it {OPENVINO_NEEDS}"
             )
         if asked.precision == "bf16" and not machine.bf16_flags:
             raise ProviderError(f"precision bf16 was asked for; the CPU has none of {BF16_FLAGS}")
@@ -102,7 +105,7 @@ def _obstacle_to_bf16(machine: Machine, guard: Guard) -> str:
     if not machine.bf16_flags:
         return f"the CPU has none of {' and '.join(BF16_FLAGS)}"
     if not machine.has_openvino:
-        return "onnxruntime-ep-openvino is not installed"
+        return f"provider openvino is not here; it {OPENVINO_NEEDS}"
     return "" if guard.allows("bf16") else guard.says("bf16")
 
 
@@ -128,9 +131,7 @@ def _missing(machine: Machine, model: Model) -> Iterator[str]:
     if on_gpus and "openvino" not in named and not placement.is_forced_to_cpu:
         yield f"config.pbtxt names {on_gpus[0]}, but there is no CUDA device here"
     if "openvino" in named and not machine.has_openvino:
-        yield (
-            "config.pbtxt names openvino, but it is not here; pip install onnxruntime-ep-openvino"
-        )
+        yield f"config.pbtxt names openvino, but it is not here; it {OPENVINO_NEEDS}"
 
 
 def _is_next(provider: Provider, machine: Machine, model: Model) -> bool:

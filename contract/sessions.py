@@ -61,7 +61,7 @@ def detect_machine() -> Machine:
     return Machine(
         gpus=cuda_device_count() if NAMES["cuda"] in providers else 0,
         has_tensorrt=NAMES["tensorrt"] in providers,
-        has_openvino=find_spec("onnxruntime_ep_openvino") is not None,
+        has_openvino=bool(_openvino_devices()),
         cpu_flags=read_cpu_flags(),
     )
 
@@ -148,10 +148,20 @@ def _preload_libraries(provider: Provider) -> None:
 
 @cache
 def _openvino_devices() -> list[ort.OrtEpDevice]:
-    """Register the plug-in library once in this process and return its CPU devices."""
+    """Register the plug-in library once in this process and return its CPU devices.
+
+    None where it is not installed, or where the CPU is none that it takes: it passes over those of
+    other makers than Intel.
+    """
+    if find_spec("onnxruntime_ep_openvino") is None:
+        return []
     import onnxruntime_ep_openvino as openvino  # noqa: PLC0415  # absent from the GPU image
 
-    ort.register_execution_provider_library(openvino.get_ep_name(), openvino.get_library_path())
+    try:
+        ort.register_execution_provider_library(openvino.get_ep_name(), openvino.get_library_path())
+    except Exception:  # onnxruntime's errors share no base class below Exception
+        logger.exception("OpenVINO's plug-in cannot be loaded; models are served without it")
+        return []
     return [
         device
         for device in ort.get_ep_devices()

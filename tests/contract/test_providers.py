@@ -43,7 +43,7 @@ def first(
         (CPU, BAD, ("auto", "auto"), ("cpu", "fp32"), "a loss over 0.005"),
         (CPU, Guard(), ("auto", "auto"), ("cpu", "fp32"), "bf16 was not measured"),
         (PLAIN, GOOD, ("auto", "auto"), ("cpu", "fp32"), "none of amx_bf16"),
-        (BARE, GOOD, ("auto", "auto"), ("cpu", "fp32"), "is not installed"),
+        (BARE, GOOD, ("auto", "auto"), ("cpu", "fp32"), "provider openvino is not here"),
         (CPU, GOOD, ("cpu", "auto"), ("cpu", "fp32"), "provider cpu was asked for"),
         (CPU, GOOD, ("auto", "fp32"), ("cpu", "fp32"), "precision fp32 was asked for"),
         (CPU, GOOD, ("openvino", "fp32"), ("openvino", "fp32"), "provider openvino was asked for"),
