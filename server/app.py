@@ -4,7 +4,8 @@ Our routes stand before KServe's application, which answers `/` alone; so the ho
 KServe's middleware, which costs more than a small model does.
 
     start    REST and gRPC listen: live, not ready -> models load and warm up -> ready
-    SIGTERM  not ready -> shutdown_delay -> no new requests -> those under way end -> exit 0
+    SIGTERM  not ready -> shutdown_delay -> no new requests -> those under way end, for
+             grace_period at most -> exit 0
 """
 
 import asyncio
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _KSERVE_PATHS: Final = ("/",)
+_LAST_RUN_S: Final = 1.0
 
 
 class Server(kserve.ModelServer):
@@ -123,6 +125,7 @@ class Server(kserve.ModelServer):
         self._watcher = Watcher(self._repository, options.repository_poll_secs)
         self._start_error: LoadError | None = None
         self._stopping = asyncio.Event()
+        self._overdue = False
         self._shutdown_delay = options.shutdown_delay
         super().__init__(
             http_port=options.http_port,
@@ -133,11 +136,11 @@ class Server(kserve.ModelServer):
             grace_period=options.grace_period,
         )
 
-    def serve(self) -> bool:
+    def serve(self) -> str:
         """Serve until a signal ends it; blocks.
 
         Returns:
-            Whether a thread is left that the process must not wait for: it loads or looks.
+            What a thread is left at that the process must not wait for; empty if none is.
 
         Raises:
             LoadError: A model cannot be loaded at the start, and --exit_on_error was given.
@@ -145,7 +148,9 @@ class Server(kserve.ModelServer):
         self.start([])
         if self._start_error is not None:
             raise self._start_error
-        return self._repository.loading
+        if self._repository.loading:
+            return "a model was still being loaded, or looked for; its load is given up"
+        return "a run took longer than --grace_period; it is given up" if self._overdue else ""
 
     def setup_event_loop(self) -> None:
         """Leave KServe's setup out: it configures another loop than the one that will run."""
@@ -235,11 +240,16 @@ class Server(kserve.ModelServer):
         results = await asyncio.gather(
             rest, self._grpc.stop(self.grace_period), return_exceptions=True
         )
-        await self._repository.stop()
+        # Of requests that were given up a run may be left, which nothing can break off.
+        stopped = asyncio.create_task(self._repository.stop(), name="stop")
+        await asyncio.wait({stopped}, timeout=_LAST_RUN_S)
+        self._overdue = not stopped.done()
         self._decoder.stop()
         self._bodies.stop()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.stop)
+        if stopped.done():
+            stopped.result()
         for result in results:
             if isinstance(result, BaseException):
                 raise result

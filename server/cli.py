@@ -29,8 +29,8 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     try:
         options = parse_options(sys.argv[1:], os.environ)
-        if serve(options, asked_exporter(os.environ)):
-            leave()
+        if left := serve(options, asked_exporter(os.environ)):
+            leave(left)
     except (OptionsError, LoadError, OSError) as err:
         for line in str(err).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -77,20 +77,18 @@ def underscored(arg: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
-def leave() -> NoReturn:
+def leave(left: str) -> NoReturn:
     """End the process without waiting for its threads, as Python does at its end."""
-    logging.getLogger(__name__).warning(
-        "a model was still being loaded, or looked for; its load is given up"
-    )
+    logging.getLogger(__name__).warning(left)
     logging.shutdown()
     os._exit(0)
 
 
-def serve(options: ServerOptions, exporter: Exporter | None) -> bool:
+def serve(options: ServerOptions, exporter: Exporter | None) -> str:
     """Run the server, exporting traces if there is an exporter; blocks.
 
     Returns:
-        Whether a thread is left that the process must not wait for.
+        What a thread is left at that the process must not wait for; empty if none is.
 
     Raises:
         LoadError: There is no folder to serve.

@@ -1,5 +1,6 @@
 """A classifier that takes as long as its picture is bright: a black one nothing, a white one long."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ _STEPS_A_LEVEL = 16
 _WIDTH = 128
 
 
-def write_slow_model(path: Path) -> None:
-    """A graph image[N, 8, 8, 3] -> scores[N, 3], all equal, after min(image) * 16 products."""
+def write_slow_model(path: Path, steps_a_level: int = _STEPS_A_LEVEL) -> None:
+    """A graph image[N, 8, 8, 3] -> scores[N, 3], all equal, after some products a level."""
     body = helper.make_graph(
         [
             helper.make_node("MatMul", ["before", "weights"], ["product"]),
@@ -50,7 +51,7 @@ def write_slow_model(path: Path) -> None:
     weights = np.random.default_rng(0).normal(0, 0.05, (_WIDTH, _WIDTH)).astype(np.float32)
     constants: dict[str, NDArray[Any]] = {
         "weights": weights,
-        "steps_a_level": np.array(_STEPS_A_LEVEL, np.float32),
+        "steps_a_level": np.array(steps_a_level, np.float32),
         "zero": np.array(0, np.float32),
         "axes": np.array([1, 2], np.int64),
     }
@@ -66,6 +67,9 @@ def write_slow_model(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def publish_slow_model(repository: Path, name: str) -> Published:
+def publish_slow_model(
+    repository: Path, name: str, steps_a_level: int = _STEPS_A_LEVEL
+) -> Published:
     """Publish it as the next version of `name`; it runs a picture at a time."""
-    return publish(repository, colour_config(name, 1), LABELS, write_slow_model)
+    write = partial(write_slow_model, steps_a_level=steps_a_level)
+    return publish(repository, colour_config(name, 1), LABELS, write)
