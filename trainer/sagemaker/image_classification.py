@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from trainer.sagemaker.channel import Channel
 
+MOST_CLASSES: Final = 100_000
+"""Those of a ResNet's last layer are 800 MB of weights, and adam keeps three times as much."""
+
 _PRETRAINED_SHAPE: Final = "3,224,224"
 _LISTS: Final = ("train_lst", "validation_lst")
 _NORM_BATCH: Final = 2  # pictures of which a batch norm of 1x1 features needs at least so many
@@ -43,7 +46,11 @@ _NORM_BATCH: Final = 2  # pictures of which a batch norm of 1x1 features needs a
 class ImageClassification(SageMakerHyperparameters):
     """Hyperparameters of Image Classification - MXNet."""
 
-    num_classes: int = Field(gt=0, description="Number of output classes")
+    num_classes: int = Field(
+        gt=0,
+        le=MOST_CLASSES,
+        description="Number of output classes; the weights of more take gigabytes",
+    )
     num_training_samples: int = Field(
         gt=0,
         description="Pictures of the train channel; another number than found there is warned of",

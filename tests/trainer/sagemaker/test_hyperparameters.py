@@ -28,7 +28,7 @@ _SWITCH: Final = (("0", "1"), ("2", "-1", "True"))
 _EPOCHS: Final = (("10, 20", "1"), ("0", "20, 10", "late"))
 
 CLASSIFICATION: Final[dict[str, Row]] = {
-    "num_classes": (4, *_COUNT),
+    "num_classes": (4, ("1", "100000"), ("0", "-1", "1.5", "many", "100001", "1" + 20 * "0")),
     "num_training_samples": (100, *_COUNT),
     "augmentation_type": (
         "none",
@@ -219,7 +219,7 @@ def test_every_fault_has_a_line() -> None:
     assert sorted(caught.value.problems) == [
         "epochs: got 'many', expected int in (0, inf)",
         "momentun: unknown option; did you mean momentum?",
-        "num_classes: got '0', expected int in (0, inf)",
+        "num_classes: got '0', expected int in (0, 100000]",
         "num_training_samples: required, but not given; expected int in (0, inf)",
         "optimizer: got 'adamw', expected sgd|adam|rmsprop|nag",
     ]
