@@ -39,7 +39,7 @@ class PiecesResponse(Response):
         """Send it; other work has its turn between two pieces, even if the client reads at once."""
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
-        for piece in self.pieces:
+        for piece in _portions(self.pieces):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -50,35 +50,29 @@ def json_response(content: object, status: HTTPStatus = HTTPStatus.OK) -> Respon
     return response_of(json_pieces(content), status, {"content-type": JSON})
 
 
-def response_of(pieces: Sequence[bytes], status: int, headers: Mapping[str, str]) -> Response:
-    """A response whose body is these pieces, sent in as few as are short enough."""
-    merged = list(_merged(pieces))
-    if len(merged) == 1:
-        return Response(merged[0], status, headers)
-    return PiecesResponse(merged, status, headers)
+def response_of(pieces: Sequence[Body], status: int, headers: Mapping[str, str]) -> Response:
+    """A response whose body is these pieces; a long one is neither joined nor copied at once."""
+    if sum(map(len, pieces)) <= _SENT:
+        return Response(b"".join(pieces), status, headers)
+    return PiecesResponse(pieces, status, headers)
 
 
-def _merged(pieces: Sequence[bytes]) -> Iterator[bytes]:
-    """The pieces, short ones with those behind them; a last one even if it is empty."""
-    waiting: list[bytes] = []
+def _portions(pieces: Sequence[Body]) -> Iterator[Body]:
+    """The pieces as they are sent: long ones in parts, short ones with those behind them."""
+    waiting: list[Body] = []
     size = 0
     for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= _SENT:
+        if waiting and size + len(piece) > _SENT:
             yield b"".join(waiting)
             waiting, size = [], 0
-    if waiting or not pieces:
+        if len(piece) > _SENT:
+            whole = memoryview(piece)
+            yield from (whole[at : at + _SENT] for at in range(0, len(whole), _SENT))
+        else:
+            waiting.append(piece)
+            size += len(piece)
+    if waiting:
         yield b"".join(waiting)
-
-
-def body_response(body: Body, media_type: str) -> Response:
-    """A response of status 200 whose body is sent in pieces, if it is long."""
-    if len(body) <= _SENT:
-        return Response(body, media_type=media_type)
-    whole = memoryview(body)
-    pieces = [whole[start : start + _SENT] for start in range(0, len(whole), _SENT)]
-    return PiecesResponse(pieces, HTTPStatus.OK, {"content-type": media_type})
 
 
 def pieces_of(response: Response) -> Sequence[Body]:

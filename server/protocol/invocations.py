@@ -23,7 +23,7 @@ from server.protocol.accept import Form, choose_form, takes_anything
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import name_request
-from server.protocol.http import body_response, json_response
+from server.protocol.http import json_response, response_of
 from server.protocol.invocation_body import read_pictures
 from server.protocol.invoke_parameters import read_parameters
 from server.rendering import Body, Dialect
@@ -113,7 +113,8 @@ class Invocations:
                 made = await version.make(model.decoder, asked, forms[form.media_type])
         except TimeoutError as err:
             raise TimeOver(self._timeout_s or 0) from err
-        return body_response(joined(form.media_type, made), form.media_type)
+        pieces = joined(form.media_type, made)
+        return response_of(pieces, HTTPStatus.OK, {"content-type": form.media_type})
 
     def _wanted(self, request: Request) -> str:
         accept = request.headers.get("accept", "")
@@ -140,22 +141,27 @@ def options_of(form: Form, options: type[Options]) -> Options:
         raise RequestError(f"Accept: {'; '.join(err.problems)}"[:500]) from err
 
 
-def joined(media_type: str, answers: Sequence[Body]) -> Body:
-    """The answers to the pictures of a request in one body.
+def joined(media_type: str, answers: Sequence[Body]) -> Sequence[Body]:
+    """The answers to the pictures of a request as one body, in pieces.
 
     Raises:
         RequestError: There are several, and the media type is of one.
     """
     if len(answers) == 1:
-        return answers[0]
+        return answers
     if media_type in _JOINERS:
         return _JOINERS[media_type](answers)
     raise RequestError(f"{len(answers)} instances; an answer as {media_type} is of one picture")
 
 
-_JOINERS: Final[Mapping[str, Callable[[Sequence[Body]], bytes]]] = {
-    JSON: lambda answers: b"[" + b",".join(answers) + b"]",
-    JSON_LINES: b"".join,
+def _listed(answers: Sequence[Body]) -> Sequence[Body]:
+    separated = [piece for answer in answers for piece in (b",", answer)]
+    return [b"[", *separated[1:], b"]"]
+
+
+_JOINERS: Final[Mapping[str, Callable[[Sequence[Body]], Sequence[Body]]]] = {
+    JSON: _listed,
+    JSON_LINES: list,
 }
 
 

@@ -4,10 +4,18 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import Message
 
-from server.protocol.http import encoded_response, json_response, list_json, pieces_of
+from server.protocol.http import (
+    encoded_response,
+    json_response,
+    list_json,
+    pieces_of,
+    response_of,
+)
 from server.protocol.long_json import flat_json
 from tests.event_loop import counted_turns
 
@@ -67,3 +75,20 @@ def test_a_long_answer_is_sent_in_pieces_that_leave_the_event_loop_free(
 def test_a_short_answer_is_sent_at_once() -> None:
     (_, piece), _ = asyncio.run(sent(json_response({"a": [1]})))
     assert piece["body"] == b'{"a":[1]}'
+
+
+@given(st.lists(st.integers(0, 1 << 20), max_size=8))
+def test_pieces_of_any_length_are_sent_in_their_order(sizes: list[int]) -> None:
+    pieces = [bytes([index]) * size for index, size in enumerate(sizes)]
+    (_, *portions), _ = asyncio.run(sent(response_of(pieces, 200, {})))
+    bodies = [portion["body"] for portion in portions]
+    assert b"".join(bodies) == b"".join(pieces)
+    assert max(map(len, bodies)) <= 1 << 18
+
+
+def test_long_pieces_are_sent_where_they_lie() -> None:
+    """A copy of a hundred megabytes would hold the interpreter."""
+    pieces = [bytes(1 << 19), bytes(1 << 19)]
+    (_, *portions, _), _ = asyncio.run(sent(response_of(pieces, 200, {})))
+    assert len(portions) == 4
+    assert all(portions[i]["body"].obj is pieces[i // 2] for i in range(4))

@@ -8,8 +8,9 @@ import orjson
 
 from contract.options import build
 from server.decoder import Decoder
+from server.media_types import JSON, JSON_LINES
 from server.protocol.body import Bodies
-from server.protocol.invocations import Invocations, execution_parameters
+from server.protocol.invocations import Invocations, execution_parameters, joined
 from server.repository import Control
 from server.settings import ServerOptions
 from tests.repositories import break_version, repository
@@ -64,3 +65,13 @@ def test_transforms_under_way_send_up_to_100_mb() -> None:
     assert at_once(max_payload_in_mb=0) == 100
     assert at_once(max_payload_in_mb=0, max_instances=5) == 5
     assert at_once(max_concurrent_transforms=3) == 3
+
+
+def test_the_answers_of_a_request_are_one_body_and_no_answer_is_copied() -> None:
+    answers = [orjson.dumps([index, 0.5]) + b"\n" for index in range(3)]
+    listed = joined(JSON, answers)
+    assert orjson.loads(b"".join(listed)) == [[0, 0.5], [1, 0.5], [2, 0.5]]
+    lines = joined(JSON_LINES, answers)
+    assert b"".join(lines) == b"[0,0.5]\n[1,0.5]\n[2,0.5]\n"
+    for pieces in (listed, lines):
+        assert all(any(piece is answer for piece in pieces) for answer in answers)
