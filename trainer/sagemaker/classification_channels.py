@@ -9,6 +9,7 @@ manifest's metadata name every class, by these names.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,8 @@ def read_classification(
         workspace: A folder of this training alone, for what comes through pipes.
 
     Raises:
-        DatasetError: A channel is missing or holds other files, or labels are none; a line each.
+        DatasetError: A channel is missing or holds other files, or labels are none or have two
+            names; a line each.
     """
     splits = needed(channels, TRAIN, VALIDATION)
     entries, samples = {}, {}
@@ -50,7 +52,7 @@ def read_classification(
     if faults:
         raise DatasetError(*listed(faults))
     problems = tuple(problem for found in entries.values() for problem in missing_files(found))
-    labels = class_names(entries[TRAIN], num_classes)
+    labels = class_names(chain.from_iterable(entries.values()), num_classes)
     dataset = Dataset(
         common_folder(splits), labels, samples, problems, _warnings(samples, labels), declared=True
     )

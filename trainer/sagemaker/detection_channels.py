@@ -8,6 +8,7 @@ else its index.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +71,7 @@ def _read_manifests(
         (one.label for found in samples.values() for s in found for one in objects_of(s).instances),
         default=0,
     )
-    labels = class_names([entry for found in entries.values() for entry in found], last + 1)
+    labels = class_names(chain.from_iterable(entries.values()), last + 1)
     if RESERVED in labels:
         raise DatasetError(f"{train.folder}: class {RESERVED!r}: an answer has a key of that name")
     return Dataset(

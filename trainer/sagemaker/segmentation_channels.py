@@ -9,6 +9,7 @@ every class, by these names. The id 255 is ignored.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -58,13 +59,15 @@ def read_segmentation(
         workspace: A folder of this training alone, for what comes through pipes or is fetched.
 
     Raises:
-        DatasetError: A channel is missing or holds other files, or a label map is none.
+        DatasetError: A channel is missing or holds other files, a label map is none, or a
+            class has two names.
         BucketError: An object that a manifest names cannot be fetched.
     """
     pictures = needed(channels, TRAIN, VALIDATION)
     splits = {channel.name: _read(channel, channels, workspace) for channel in pictures}
     problems = [problem for split in splits.values() for problem in split.problems]
-    labels = class_names(splits[TRAIN].entries, num_classes)
+    entries = chain.from_iterable(split.entries for split in splits.values())
+    labels = class_names(entries, num_classes)
     dataset = Dataset(
         common_folder(pictures),
         labels,

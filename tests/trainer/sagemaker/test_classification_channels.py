@@ -86,6 +86,34 @@ def test_names_of_all_classes_become_the_labels(folder: Dataset, tmp_path: Path)
     assert found.labels == ("0", "1", "2", "3", "4"), "the class 4 has no name"
 
 
+@pytest.mark.parametrize(("split", "lines"), [("train", (6, 9)), ("validation", (4, 6))])
+def test_a_class_of_two_names_is_refused_with_both(
+    folder: Dataset, tmp_path: Path, split: str, lines: tuple[int, int]
+) -> None:
+    write_manifests(folder, tmp_path, int)
+    path = tmp_path / split / f"{split}.manifest"
+    texts = path.read_text().splitlines()
+    for line, old, new in zip(lines, ("digit 1", "digit 2"), ("digit 2", "digit 1"), strict=True):
+        texts[line - 1] = texts[line - 1].replace(old, new)
+    path.write_text("\n".join(texts))
+    first = f"{tmp_path}/train/train.manifest line"
+    advice = "a class has one name, the same in training and validation"
+    assert refused(channels(tmp_path, None, "train", "validation"), tmp_path) == (
+        f"{path} line {lines[0]}: class 1 is named 'digit 2', but 'digit 1' in {first} 4; {advice}",
+        f"{path} line {lines[1]}: class 2 is named 'digit 1', but 'digit 2' in {first} 7; {advice}",
+    )
+
+
+def test_names_that_only_the_validation_knows_count(folder: Dataset, tmp_path: Path) -> None:
+    write_manifests(folder, tmp_path, float)
+    path = tmp_path / "train" / "train.manifest"
+    lines = [line for line in path.read_text().splitlines() if "digit 3" not in line]
+    path.write_text("\n".join(lines))
+    given = channels(tmp_path, None, "train", "validation")
+    found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
+    assert found.labels == ("digit 0", "digit 1", "digit 2", "digit 3")
+
+
 def test_pipes_of_records_and_of_manifests_bring_the_pictures_of_the_folder(
     folder: Dataset, tmp_path: Path
 ) -> None:

@@ -110,6 +110,27 @@ def test_manifests_and_their_pipes_hold_the_pairs_of_the_lists(
     assert (found.labels, found.problems) == (("0", "1", "2"), ())
 
 
+def test_a_label_that_the_validation_names_otherwise_is_refused(
+    blocks: Dataset, tmp_path: Path
+) -> None:
+    manifests = {}
+    for split, names in (("train", ("sky", "road", "car")), ("validation", ("sky", "car", "road"))):
+        colours = {str(n): {"class-name": name} for n, name in enumerate(names)}
+        sample = blocks.splits[split][0]
+        refs = {"source-ref": str(sample.path), "blocks-ref": f"file://{sample.companions[0]}"}
+        line = {**refs, "blocks-metadata": {"internal-color-map": colours}}
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "output.manifest").write_text(json.dumps(line))
+        manifests[split] = channel(tmp_path / split)
+    with pytest.raises(DatasetError) as caught:
+        read(manifests, tmp_path)
+    assert [problem.partition(" line 1: ")[2] for problem in caught.value.problems] == [
+        f"class {label} is named {other!r}, but {name!r} in {tmp_path}/train/output.manifest line 1; "
+        "a class has one name, the same in training and validation"
+        for label, name, other in ((1, "road", "car"), (2, "car", "road"))
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "encoded", "mapped"),
     [
