@@ -102,7 +102,10 @@ def load_pretrained(
         configured = labelled(found, labels, **config)
         head = () if reinitialize == "false" else family.head
         model = _load(kind, source, head, config=configured, revision=revision)
-        return _with_new_head(model, family.head) if anew else model
+        if not anew:
+            return model
+        logger.info("event=new_head source=%s reason=%s", source, "asked" if known else "labels")
+        return _with_new_head(model, family.head)
     except MemoryError:
         raise
     except Exception as err:  # transformers raises whatever a broken file makes it meet

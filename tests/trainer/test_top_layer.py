@@ -42,11 +42,14 @@ def head_is_kept(kind: Kind, folder: Path, labels: tuple[str, ...], reinitialize
 
 
 def test_head_is_kept_for_the_same_labels_and_starts_anew_for_others(
-    kind: Kind, tmp_path: Path
+    kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "trainer.weights")
     build(kind, kind.size).save_pretrained(tmp_path)
     assert head_is_kept(kind, tmp_path, LABELS, "auto")
+    assert "event=new_head" not in caplog.text
     assert not head_is_kept(kind, tmp_path, ("x", "y"), "auto")
+    assert f"event=new_head source={tmp_path} reason=labels" in caplog.text
     assert not head_is_kept(kind, tmp_path, LABELS, "true")
     assert head_is_kept(kind, tmp_path, ("x", "y"), "false")
     with pytest.raises(WeightsUnavailable, match="weights of other shapes"):

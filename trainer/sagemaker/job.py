@@ -53,8 +53,10 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     recipe = job.asked.recipe(host)
     for note in job.asked.notes(host):
         logger.warning("event=note %s", note)
-    if job.start is not None and recipe.pretrained:
-        logger.warning("event=note use_pretrained_model: the model channel's weights go before")
+    if job.start is not None:  # its head, too: of as many classes, whatever these are called
+        recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
+        if recipe.pretrained:
+            logger.warning("event=note use_pretrained_model: the model channel's weights go before")
     accompany = partial(copy_checkpoint, architecture=job.architecture)
     hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany, train_metrics=True)
     try:

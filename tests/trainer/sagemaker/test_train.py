@@ -20,6 +20,7 @@ from tests.trainer.sagemaker.containers import (
     CHANNELS,
     CLASSES,
     failure,
+    name_classes,
     train,
     write_channels,
     write_container,
@@ -149,8 +150,14 @@ def test_another_job_does_not_go_on_with_the_checkpoints(
     assert train(done) == 0  # nothing of the former was touched
 
 
-def test_a_former_jobs_model_is_where_the_next_begins(done: Folders, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["the same", "others"])
+def test_a_former_jobs_model_is_where_the_next_begins(
+    done: Folders, tmp_path: Path, names: str
+) -> None:
+    """Its head, too, whatever the classes are called."""
     folders = container(tmp_path, done, learning_rate="0")
+    if names == "others":
+        name_classes(folders)
     assert train(folders) == 0
     first, second = (one.model / "model" / "1" / "checkpoint" for one in (done, folders))
     former, weights = learnt(first), learnt(second)
