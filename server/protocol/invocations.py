@@ -106,10 +106,12 @@ class Invocations:
         forms = task.indexed(self._dialect)
         form = choose_form(self._wanted(request), tuple(forms), described(task.indexed_options))
         content_type = request.headers.get("content-type")
-        sources = await read_pictures(self._bodies, content_type, body)
-        asked = PredictRequest(sources, options_of(form, task.indexed_options))
+        options = options_of(form, task.indexed_options)
         try:
             async with asyncio.timeout(self._timeout_s):
+                sources = await read_pictures(self._bodies, content_type, body)
+                check_count(form.media_type, len(sources))
+                asked = PredictRequest(sources, options)
                 made = await version.make(model.decoder, asked, forms[form.media_type])
         except TimeoutError as err:
             raise TimeOver(self._timeout_s or 0) from err
@@ -141,17 +143,19 @@ def options_of(form: Form, options: type[Options]) -> Options:
         raise RequestError(f"Accept: {'; '.join(err.problems)}"[:500]) from err
 
 
-def joined(media_type: str, answers: Sequence[Body]) -> Sequence[Body]:
-    """The answers to the pictures of a request as one body, in pieces.
+def check_count(media_type: str, count: int) -> None:
+    """Refuse several pictures before the model sees them, if the media type is of one.
 
     Raises:
-        RequestError: There are several, and the media type is of one.
+        RequestError: It is.
     """
-    if len(answers) == 1:
-        return answers
-    if media_type in _JOINERS:
-        return _JOINERS[media_type](answers)
-    raise RequestError(f"{len(answers)} instances; an answer as {media_type} is of one picture")
+    if count > 1 and media_type not in _JOINERS:
+        raise RequestError(f"{count} instances; an answer as {media_type} is of one picture")
+
+
+def joined(media_type: str, answers: Sequence[Body]) -> Sequence[Body]:
+    """The answers to the pictures of a request as one body, in pieces."""
+    return answers if len(answers) == 1 else _JOINERS[media_type](answers)
 
 
 def _listed(answers: Sequence[Body]) -> Sequence[Body]:

@@ -138,9 +138,15 @@ def test_several_pictures_are_a_list_or_lines(http: httpx.Client) -> None:
         invoke(http, "colour", file, accept="application/jsonlines").text
         for file in (PICTURE, WIDE)
     )
-    mask = invoke(http, "parts", body, "application/json")
-    assert mask.status_code == 400
-    assert "an answer as image/png is of one picture" in mask.json()["error"]
+
+
+def test_several_masks_are_refused_before_the_model_sees_a_picture(http: httpx.Client) -> None:
+    body = httpx.Request("POST", "http://-", json=instances(PICTURE, WIDE)).content
+    before = _success_count(http, "parts")
+    refused = invoke(http, "parts", body, "application/json")
+    assert refused.status_code == 400
+    assert "an answer as image/png is of one picture" in refused.json()["error"]
+    assert _success_count(http, "parts") == before
 
 
 def _mask(http: httpx.Client, file: bytes) -> Any:
@@ -289,15 +295,16 @@ def test_custom_attributes_come_back_as_aws_leaves_to_its_containers(http: httpx
 
 
 def test_requests_of_all_protocols_are_counted_together(http: httpx.Client) -> None:
-    def count() -> int:
-        stats = http.get("/v2/models/boxes/stats").json()
-        found: int = stats["model_stats"][0]["inference_stats"]["success"]["count"]
-        return found
-
-    before = count()
+    before = _success_count(http, "boxes")
     invoke(http, "boxes")
     http.post("/v1/models/boxes:predict", json=instances(PICTURE))
-    assert count() == before + 2
+    assert _success_count(http, "boxes") == before + 2
+
+
+def _success_count(http: httpx.Client, model: str) -> int:
+    stats = http.get(f"/v2/models/{model}/stats").json()
+    found: int = stats["model_stats"][0]["inference_stats"]["success"]["count"]
+    return found
 
 
 @pytest.fixture(scope="module")
