@@ -124,12 +124,18 @@ class AnswerTooLarge(RequestError):
 
 
 class NotAcceptable(RequestError):
-    """The Accept header names no form that the answer has."""
+    """The Accept header, or what stands for it, names no form that the answer has.
+
+    Args:
+        accept: What it says.
+        offered: The forms there are.
+        said_by: Where it was read.
+    """
 
     status = HTTPStatus.NOT_ACCEPTABLE
 
-    def __init__(self, accept: str, offered: Sequence[str]) -> None:
-        super().__init__(f"Accept is {accept!r}; the answer can be {' or '.join(offered)}")
+    def __init__(self, accept: str, offered: Sequence[str], said_by: str = "Accept") -> None:
+        super().__init__(f"{said_by} is {accept!r}; the answer can be {' or '.join(offered)}")
 
 
 class UnknownMediaType(RequestError):

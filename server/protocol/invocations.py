@@ -19,7 +19,7 @@ from server.errors import RequestError, TimeOver
 from server.instances import PredictRequest
 from server.media_types import JSON, JSON_LINES
 from server.model import ServedModel
-from server.protocol.accept import Form, choose_form, takes_anything
+from server.protocol.accept import ACCEPT, Form, choose_form, takes_anything
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import name_request
@@ -104,7 +104,8 @@ class Invocations:
     ) -> Response:
         task = version.vision_task
         forms = task.indexed(self._dialect)
-        form = choose_form(self._wanted(request), tuple(forms), described(task.indexed_options))
+        accept, said_by = self._wanted(request)
+        form = choose_form(accept, tuple(forms), described(task.indexed_options), said_by)
         content_type = request.headers.get("content-type")
         options = options_of(form, task.indexed_options)
         try:
@@ -118,9 +119,12 @@ class Invocations:
         pieces = joined(form.media_type, made)
         return response_of(pieces, HTTPStatus.OK, {"content-type": form.media_type})
 
-    def _wanted(self, request: Request) -> str:
+    def _wanted(self, request: Request) -> tuple[str, str]:
+        """What the answer is to be, and who says so: the client, or for it this server."""
         accept = request.headers.get("accept", "")
-        return self._accept or "" if takes_anything(accept) else accept
+        if self._accept is not None and takes_anything(accept):
+            return self._accept, "this server's --invocations_accept"
+        return accept, ACCEPT
 
 
 def described(options: type[Options]) -> dict[str, str]:
