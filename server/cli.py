@@ -15,7 +15,7 @@ from contract.options import add_flags, build, given_environment, given_flags, u
 from server.errors import LoadError
 from server.log_settings import LogSettings
 from server.otlp import Exporter, asked_exporter
-from server.sagemaker import COMMAND, given_by_sagemaker
+from server.sagemaker import COMMAND, by_variable, given_by_sagemaker
 from server.settings import ENVIRONMENT_PREFIX, LARGEST_BODY, ServerOptions
 
 _SWITCH_INTERVAL_S: Final = 1e-3
@@ -58,15 +58,19 @@ def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOpti
     namespace, rest = parser.parse_known_args([underscored(arg) for arg in argv])
     if rest:
         known = list(ServerOptions.model_fields)
-        flags = [arg[2:].partition("=")[0] for arg in rest if arg.startswith("--")]
-        problems = [unknown_name(flag, known) for flag in flags]
+        unknown = [arg[2:].partition("=")[0] for arg in rest if arg.startswith("--")]
+        problems = [unknown_name(name, known) for name in unknown]
         raise OptionsError(problems or [f"unexpected argument {arg!r}" for arg in rest])
-    return build(
-        ServerOptions,
-        given_flags(namespace, ServerOptions),
-        given_environment(environ, ENVIRONMENT_PREFIX, ServerOptions),
-        given_by_sagemaker(environ, LARGEST_BODY) if in_sagemaker else {},
-    )
+    flags = given_flags(namespace, ServerOptions)
+    variables = given_environment(environ, ENVIRONMENT_PREFIX, ServerOptions)
+    if not in_sagemaker:
+        return build(ServerOptions, flags, variables)
+    told = {**variables, **flags}
+    platform = given_by_sagemaker(environ, LARGEST_BODY, told)
+    try:
+        return build(ServerOptions, flags, variables, platform)
+    except OptionsError as err:
+        raise OptionsError(by_variable(err.problems, told)) from None
 
 
 def underscored(arg: str) -> str:

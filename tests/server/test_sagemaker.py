@@ -72,13 +72,30 @@ def test_grpc_takes_a_port_that_the_container_may_have(
     ("variables", "message"),
     [
         ({"SAFE_PORT_RANGE": "9000"}, "SAGEMAKER_SAFE_PORT_RANGE: got '9000', expected FIRST-LAST"),
+        (
+            {"SAFE_PORT_RANGE": "9000-8000"},
+            "SAGEMAKER_SAFE_PORT_RANGE: got '9000-8000', expected FIRST-LAST, from 1 to 65535, "
+            "FIRST not after LAST",
+        ),
+        (
+            {"SAFE_PORT_RANGE": "99999-99999"},
+            "SAGEMAKER_SAFE_PORT_RANGE: got '99999-99999', expected FIRST-LAST, from 1 to 65535",
+        ),
         ({"SAFE_PORT_RANGE": "8080-8080"}, "which leaves gRPC no port beside 8080"),
-        ({"BIND_TO_PORT": "none"}, "http_port: got 'none', expected int in [1, 65535]"),
+        (
+            {"BIND_TO_PORT": "none"},
+            "SAGEMAKER_BIND_TO_PORT: got 'none', expected int in [1, 65535]",
+        ),
+        ({"BATCH": "maybe"}, "SAGEMAKER_BATCH: got 'maybe', expected bool"),
         (
             {"MULTI_MODEL": "true"},
             "SAGEMAKER_MULTI_MODEL: this server loads no models over /models",
         ),
-        ({"MAX_PAYLOAD_IN_MB": "101"}, "max_payload_in_mb: got '101', expected int in [0, 100]"),
+        (
+            {"MAX_PAYLOAD_IN_MB": "101"},
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB: got '101', expected int in [0, 100]",
+        ),
+        ({"MAX_PAYLOAD_IN_MB": "9" * 5000}, "SAGEMAKER_MAX_PAYLOAD_IN_MB: got '999"),
         ({"BATCH_STRATEGY": "Single"}, "expected SINGLE_RECORD|MULTI_RECORD"),
     ],
 )
@@ -87,6 +104,30 @@ def test_what_cannot_be_understood_is_one_line(variables: dict[str, str], messag
         served(**variables)
     (problem,) = caught.value.problems
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "port"),
+    [
+        (["--http_port", "8081"], {}, 8082),
+        ([], {"APERTURE_HTTP_PORT": "8081"}, 8082),
+        (["--http_port", "8081", "--metrics_port=8082"], {}, 8083),
+        (["--http_port", "9000"], {"SAGEMAKER_SAFE_PORT_RANGE": "9000-9001"}, 9001),
+        (["--http_port", "9000"], {"SAGEMAKER_BIND_TO_PORT": "8081"}, 8081),
+        (["--grpc_port", "9000"], {"SAGEMAKER_SAFE_PORT_RANGE": "8080-8080"}, 9000),
+        (["--http_port", "1", "--grpc_port", "8080"], {}, 8080),
+    ],
+)
+def test_grpc_avoids_the_ports_that_the_user_gave(
+    flags: list[str], environ: dict[str, str], port: int
+) -> None:
+    assert parse_options(["serve", *flags], environ).grpc_port == port
+
+
+def test_a_value_is_blamed_on_who_gave_it() -> None:
+    environ = {"SAGEMAKER_BIND_TO_PORT": "9000", "APERTURE_HTTP_PORT": "none"}
+    with pytest.raises(OptionsError, match=r"^http_port: got 'none'"):
+        parse_options(["serve"], environ)
 
 
 def test_variables_count_with_serve_alone() -> None:
