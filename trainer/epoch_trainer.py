@@ -223,11 +223,14 @@ def _evaluated(job: Job) -> View:
 
 def _arguments(job: Job) -> TrainingArguments:
     wanted, hardware = job.wanted, job.hardware
+    # No batch has more than all pictures; islice cannot count to every integer. Of a single one
+    # the sampler makes no batch, for batch norms.
+    most = max(2, len(job.dataset.splits[TRAIN]))
     return TrainingArguments(
         output_dir=str(job.run_dir),
         learning_rate=wanted.learning_rate,
-        per_device_train_batch_size=wanted.per_device_train_batch_size,
-        per_device_eval_batch_size=wanted.per_device_eval_batch_size,
+        per_device_train_batch_size=min(wanted.per_device_train_batch_size, most),
+        per_device_eval_batch_size=min(wanted.per_device_eval_batch_size, most),
         num_train_epochs=wanted.num_train_epochs,
         logging_steps=wanted.logging_steps,
         weight_decay=wanted.weight_decay,

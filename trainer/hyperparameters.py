@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from contract.options import Options
-from trainer.pixel_size import PixelSize, sides, size_text
+from trainer.pixel_size import LARGEST_SIDE, PixelSize, sides, size_text
 from trainer.recipe import Recipe
 
 Augmentation = Literal["none", "crop", "crop_color", "crop_color_transform"]
@@ -168,6 +168,7 @@ class ClassificationHyperparameters(Hyperparameters):
     resize: int = Field(
         default=0,
         ge=0,
+        le=LARGEST_SIDE,
         description="Pixels that a training picture's shorter side has before crop, which this "
         "implies; 0 leaves it",
     )

@@ -1,9 +1,12 @@
 """Heights and widths: a square's side, or height and width, as they are passed and written down."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 PixelSize: TypeAlias = int | tuple[int, int]
 """The side of a square, or height and width, in pixels."""
+
+LARGEST_SIDE: Final = 4096
+"""Of what a training picture is brought to: in float32 such a square is 200 MB, of each picture."""
 
 
 def sides(size: PixelSize) -> tuple[int, int]:

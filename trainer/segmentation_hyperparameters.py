@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from trainer.hyperparameters import Hyperparameters
+from trainer.pixel_size import LARGEST_SIDE
 
 
 class SegmentationHyperparameters(Hyperparameters):
@@ -63,6 +64,7 @@ class SegmentationHyperparameters(Hyperparameters):
     crop_size: int = Field(
         default=0,
         ge=0,
+        le=LARGEST_SIDE,
         multiple_of=8,
         description=(
             "Height and width in pixels of the random squares that a training sees; 0 is the whole "
@@ -72,6 +74,7 @@ class SegmentationHyperparameters(Hyperparameters):
     base_size: int = Field(
         default=520,
         ge=16,
+        le=LARGEST_SIDE,
         description=(
             "Longer side in pixels, times 0.5 to 2 by chance, of the training picture that a "
             "square of crop_size is cut from"

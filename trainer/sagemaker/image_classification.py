@@ -14,6 +14,7 @@ from contract.errors import OptionsError
 from contract.options import build
 from trainer.datasets.dataset import Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
+from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
 from trainer.sagemaker.hyperparameters import (
     ALONE,
@@ -129,6 +130,7 @@ class ImageClassification(SageMakerHyperparameters):
     resize: int | None = Field(
         default=None,
         gt=0,
+        le=LARGEST_SIDE,
         description=(
             "Shortest side in pixels that a training picture is resized to before the crop, no "
             "smaller than image_shape's; required with train_lst"

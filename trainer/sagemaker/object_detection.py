@@ -18,6 +18,7 @@ from contract.options import build, describe, unknown_name
 from trainer.datasets.dataset import Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
+from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
@@ -56,6 +57,7 @@ class ObjectDetection(SageMakerHyperparameters):
     input_size: int | None = Field(
         default=None,
         ge=32,
+        le=LARGEST_SIDE,
         multiple_of=32,
         description="Not SageMaker's: side of the model's input in pixels, if not the model_id's",
     )

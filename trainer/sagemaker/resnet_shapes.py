@@ -4,11 +4,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from trainer.pixel_size import LARGEST_SIDE
+
 LAYERS: Final = (18, 34, 50, 101, 152, 200)
 SMALL_IMAGE_LAYERS: Final = (20, 32, 44, 56, 110)
 PRETRAINED_LAYERS: Final = (18, 34, 50, 101, 152)
 
 _SMALLEST_SIDE: Final = 4
+_MOST_DIGITS: Final = 20  # of a side; Python refuses to read thousands
 
 
 def _known_depth(num_layers: int) -> int:
@@ -20,15 +23,20 @@ def _known_depth(num_layers: int) -> int:
 
 def _known_shape(text: str) -> str:
     sides = [part.strip() for part in text.split(",")]
-    if len(sides) != 3 or not all(side.isascii() and side.isdecimal() for side in sides):
+    if len(sides) != 3 or not all(map(_is_number, sides)):
         raise ValueError(f"got {text!r}, expected channels, height and width such as '3,224,224'")
     channels, height, width = map(int, sides)
-    if channels not in (1, 3) or min(height, width) < _SMALLEST_SIDE:
+    usual = all(_SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (height, width))
+    if channels not in (1, 3) or not usual:
         raise ValueError(
-            f"got {text!r}, expected 3 or 1 channels, and a height and width of at least "
-            f"{_SMALLEST_SIDE}"
+            f"got {text!r}, expected 3 or 1 channels, and a height and width from "
+            f"{_SMALLEST_SIDE} to {LARGEST_SIDE}"
         )
     return f"{channels},{height},{width}"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 Depth = Annotated[int, AfterValidator(_known_depth)]

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from contract.options import build
 from trainer.datasets.dataset import Dataset
+from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
@@ -53,11 +54,13 @@ class SemanticSegmentation(SageMakerHyperparameters):
     base_size: int = Field(
         default=520,
         gt=16,
+        le=LARGEST_SIDE,
         description="Pixels that, times a random 0.5 to 2.0, a training picture's long side becomes",
     )
     crop_size: int = Field(
         default=240,
         gt=16,
+        le=LARGEST_SIDE,
         description=(
             "Side in pixels of the random crop and of the model's input; rounded up to a multiple "
             "of 8"

@@ -24,11 +24,12 @@ Row = tuple[object, tuple[str, ...], tuple[str, ...]]
 _TRUTH: Final = (("True", "False", "true"), ("yes", "2", "maybe"))
 _PART: Final = (("0", "0.5", "1"), ("-0.001", "1.001", "much", "nan", "inf"))
 _COUNT: Final = (("1", "1000"), ("0", "-1", "1.5", "many"))
+_HUGE: Final = "1" + 20 * "0"
 _SWITCH: Final = (("0", "1"), ("2", "-1", "True"))
 _EPOCHS: Final = (("10, 20", "1"), ("0", "20, 10", "late"))
 
 CLASSIFICATION: Final[dict[str, Row]] = {
-    "num_classes": (4, ("1", "100000"), ("0", "-1", "1.5", "many", "100001", "1" + 20 * "0")),
+    "num_classes": (4, ("1", "100000"), ("0", "-1", "1.5", "many", "100001", _HUGE)),
     "num_training_samples": (100, *_COUNT),
     "augmentation_type": (
         "none",
@@ -48,7 +49,16 @@ CLASSIFICATION: Final[dict[str, Row]] = {
     "image_shape": (
         "3,224,224",
         ("3,224,224", "3, 32, 48", "1,28,28"),
-        ("224", "3,224", "4,224,224", "3,-1,224", "3,224,2", "3x224x224", "3,224,224,1"),
+        (
+            "224",
+            "3,224",
+            "4,224,224",
+            "3,-1,224",
+            "3,224,2",
+            "3x224x224",
+            "3,224,224,1",
+            "3,224,4097",
+        ),
     ),
     "kv_store": (None, ("dist_sync", "dist_async"), ("local", "sync")),
     "learning_rate": (0.1, *_PART),
@@ -64,7 +74,7 @@ CLASSIFICATION: Final[dict[str, Row]] = {
     ),
     "optimizer": ("sgd", ("sgd", "adam", "rmsprop", "nag"), ("adadelta", "SGD")),
     "precision_dtype": ("float32", ("float32", "float16"), ("bfloat16", "16")),
-    "resize": (None, ("224", "256"), ("0", "223", "big")),
+    "resize": (None, ("224", "4096"), ("0", "223", "4097", _HUGE, "big")),
     "top_k": (None, ("2", "5"), ("1", "0")),
     "use_pretrained_model": (0, *_SWITCH),
     "use_weighted_loss": (0, *_SWITCH),
@@ -77,8 +87,8 @@ SEGMENTATION: Final[dict[str, Row]] = {
     "algorithm": ("fcn", ("fcn", "psp", "deeplab"), ("deeplabv3", "unet")),
     "num_classes": (4, ("2", "254"), ("1", "255", "few")),
     "num_training_samples": (100, *_COUNT),
-    "base_size": (520, ("17", "1024"), ("16", "0", "large")),
-    "crop_size": (240, ("17", "480"), ("16", "0", "small")),
+    "base_size": (520, ("17", "4096"), ("16", "0", "4097", _HUGE, "large")),
+    "crop_size": (240, ("17", "4096"), ("16", "0", "4097", _HUGE, "small")),
     "early_stopping": (False, *_TRUTH),
     "early_stopping_min_epochs": (5, *_COUNT),
     "early_stopping_patience": (4, *_COUNT),
