@@ -44,13 +44,23 @@ def listed(lines: Sequence[str]) -> list[str]:
 
 
 class TrainerError(Exception):
-    """Root of the trainer's errors; `problems` holds one line each."""
+    """Root of the trainer's errors.
+
+    Attributes:
+        faults: What is wrong, one line each.
+        advice: What to do about all of them; empty where each line says so itself.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
+    def __init__(self, *faults: str, advice: str = "") -> None:
+        self.faults, self.advice = faults, advice
+        super().__init__("\n".join(self.problems))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All lines, the advice last."""
+        return (*self.faults, *([self.advice] if self.advice else []))
 
 
 class Stopped(BaseException):
@@ -76,7 +86,7 @@ class BadImages(TrainerError):
         advice = (
             f"{len(bad)} bad files; remove or replace them, or skip them with --skip_bad_images"
         )
-        super().__init__(*bad[:LISTED_PROBLEMS], *more, advice)
+        super().__init__(*bad[:LISTED_PROBLEMS], *more, advice=advice)
 
 
 class WeightsUnavailable(TrainerError):
@@ -106,7 +116,7 @@ class RunConflict(TrainerError):
                 f"{name}: the run in {output_dir} has {old!r}, this command has {new!r}"
                 for name, (old, new) in differences.items()
             ),
-            "give another --output_dir, or --restart to delete that run and train anew",
+            advice="give another --output_dir, or --restart to delete that run and train anew",
         )
 
 
@@ -210,8 +220,8 @@ class ArchitectureMismatch(TrainerError):
                 f"{name}: the model in the model channel has {found!r}, this job wants {wanted!r}"
                 for name, (found, wanted) in differences.items()
             ),
-            "a model is trained further as what it is: give the job the model's own values, or "
-            "leave out the model channel",
+            advice="a model is trained further as what it is: give the job the model's own values, "
+            "or leave out the model channel",
         )
 
 
@@ -235,7 +245,8 @@ class JobConflict(TrainerError):
     def __init__(self, differences: Sequence[str]) -> None:
         super().__init__(
             *differences,
-            "give the job a checkpoint folder of its own, or --restart to delete what is in this one",
+            advice="give the job a checkpoint folder of its own, or --restart to delete what is in "
+            "this one",
         )
 
 

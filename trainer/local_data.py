@@ -166,7 +166,8 @@ def _name_places(err: ContractError | TrainerError, folder: str, url: str) -> No
     """Let an error name files by where they lie for the user."""
     err.args = tuple(arg.replace(folder, url) if isinstance(arg, str) else arg for arg in err.args)
     if isinstance(err, TrainerError):
-        err.problems = tuple(line.replace(folder, url) for line in err.problems)
+        err.faults = tuple(line.replace(folder, url) for line in err.faults)
+        err.advice = err.advice.replace(folder, url)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ def outcome(folders: Folders) -> Iterator[None]:
     except OptionsError as err:
         write_failure(folders, "ClientError", err.problems)
         raise
-    except TrainerError as err:  # the last of several lines says what to do
-        write_failure(folders, _kind(err), [*err.problems[-1:], *err.problems[:-1]])
+    except TrainerError as err:  # what to do comes first: the line of many faults is cut
+        write_failure(folders, _kind(err), [*([err.advice] if err.advice else []), *err.faults])
         raise
     except ContractError as err:
         write_failure(folders, "AlgorithmError", str(err).splitlines())

@@ -64,7 +64,7 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     except WeightsUnavailable as err:
         raise WeightsUnavailable(err.source, err.reason, _OTHER_WEIGHTS) from err
     except RunConflict as err:
-        raise JobConflict(err.problems[:-1]) from err
+        raise JobConflict(err.faults) from err
     except RuntimeError as err:  # what gloo and torch raise for NCCL where a process is gone
         if job.container.hosts.count * processes > 1 and any(x in str(err) for x in _LOST_PEER):
             raise PeersLost(job.container.hosts.current, str(err).splitlines()[0]) from err

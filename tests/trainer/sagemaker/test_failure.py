@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import OptionsError, RepositoryError
-from trainer.errors import BadImages, Diverged, TrainerError
+from trainer.errors import BadImages, DatasetError, Diverged, TrainerError, listed
 from trainer.sagemaker.failure import SHOWN, first_line, outcome
 from trainer.sagemaker.folders import Folders
 
@@ -33,6 +33,14 @@ def test_the_first_line_of_bad_pictures_says_what_to_do(tmp_path: Path) -> None:
     assert first.startswith("ClientError: 60 bad files; remove or replace them")
     assert len(first) == SHOWN
     assert bad[49] in rest
+
+
+def test_faults_of_a_dataset_stand_in_their_own_order(tmp_path: Path) -> None:
+    faults = listed([f"train.lst line {number}: no label" for number in range(1, 81)])
+    first, *rest = failure_of(tmp_path, DatasetError(*faults)).splitlines()
+    assert first.startswith("ClientError: train.lst line 1: no label; train.lst line 2: no label;")
+    assert rest == faults
+    assert rest[-1] == "and 30 more"
 
 
 def test_what_is_not_the_clients_is_the_algorithms(tmp_path: Path) -> None:
