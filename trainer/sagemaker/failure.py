@@ -1,9 +1,11 @@
 """output/failure: why a job failed, in one line first, which is what SageMaker shows.
 
 `ClientError` begins what the job's owner can put right, `AlgorithmError` what not, as in SageMaker's
-own algorithms, and `Stopped` what is no failure: a job that was told to end. The lines below the first hold every problem, and a traceback where there is one.
+own algorithms, and `Stopped` what is no failure: a job that was told to end. The lines below the
+first hold every problem, and a traceback where there is one.
 """
 
+import logging
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,15 +29,19 @@ SHOWN: Final = 1024
 _OWNERS: Final = (ArchiveError, BadImages, CheckpointError, DatasetError, WeightsUnavailable)
 _CUT: Final = "..."
 
+logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def outcome(folders: Folders) -> Iterator[None]:
     """Leave output/failure where the block ends with an error, else output/success.
 
-    Neither is written where there is no container: no folder for it to lie in.
+    Neither is written where there is no container: no folder for it to lie in. Where the folder
+    cannot be written the log says so, and the block's own error stays what it is.
     """
-    for path in (folders.failure, folders.success):
-        path.unlink(missing_ok=True)
+    with _said():
+        for path in (folders.failure, folders.success):
+            path.unlink(missing_ok=True)
     try:
         yield
     except OptionsError as err:
@@ -56,24 +62,35 @@ def outcome(folders: Folders) -> Iterator[None]:
         write_failure(folders, "AlgorithmError", [problem], traceback.format_exc())
         raise
     if folders.base.is_dir():
-        folders.success.parent.mkdir(parents=True, exist_ok=True)
-        folders.success.touch()
+        with _said():
+            folders.success.parent.mkdir(parents=True, exist_ok=True)
+            folders.success.touch()
 
 
 def write_failure(folders: Folders, kind: str, problems: Sequence[str], details: str = "") -> None:
     """Write why a job failed, where there is a container."""
     if not folders.base.is_dir():
         return
-    folders.failure.parent.mkdir(parents=True, exist_ok=True)
     lines = [first_line(kind, problems), *(problems if len(problems) > 1 else ()), details]
     text = "".join(f"{line}\n" for line in lines if line)
-    folders.failure.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with _said():
+        folders.failure.parent.mkdir(parents=True, exist_ok=True)
+        folders.failure.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def first_line(kind: str, problems: Sequence[str]) -> str:
     """The kind and the problems, in one line of up to SHOWN characters."""
     line = f"{kind}: {'; '.join(problems)}".replace("\n", " ")
     return line if len(line) <= SHOWN else line[: SHOWN - len(_CUT)] + _CUT
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Say in the log what the disk refuses, and go on."""
+    try:
+        yield
+    except OSError as err:
+        logger.error("event=no_word_left reason=%s", err)  # noqa: TRY400 - no traceback of interest
 
 
 def _kind(err: TrainerError) -> str:

@@ -63,6 +63,22 @@ def test_a_job_that_is_done_leaves_success_alone(tmp_path: Path) -> None:
     assert not Folders(tmp_path).failure.exists()
 
 
+def test_the_reason_is_not_lost_where_output_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = Folders(tmp_path)
+    folders.failure.parent.touch()  # which no user can write to, be it root
+    reason = OptionsError(["epochs: got 0"])
+    with pytest.raises(OptionsError) as caught, outcome(folders):
+        raise reason
+    assert caught.value is reason
+    with outcome(folders):
+        pass
+    said = [record.message for record in caplog.records if "event=no_word_left" in record.message]
+    assert said
+    assert all(str(folders.failure.parent) in line for line in said)
+
+
 def test_nothing_is_written_where_there_is_no_container(tmp_path: Path) -> None:
     folders = Folders(tmp_path / "none")
     with pytest.raises(TrainerError), outcome(folders):
