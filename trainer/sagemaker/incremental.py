@@ -14,8 +14,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainer.checkpoints import Checkpoint
-from trainer.errors import ArchitectureMismatch, ChannelError
+from trainer.checkpoints import WEIGHTS, Checkpoint
+from trainer.errors import ArchitectureMismatch, ChannelError, listed
 from trainer.sagemaker.archive import unpack_archive
 
 MODEL_CHANNEL: Final = "model"
@@ -23,6 +23,7 @@ CHECKPOINT_FOLDER: Final = "checkpoint"
 ARCHITECTURE_FILE: Final = "architecture.json"
 
 _CONFIG: Final = "config.json"
+_ARCHIVES: Final = (".tar.gz", ".tgz")
 _PLACES: Final = (".", CHECKPOINT_FOLDER, f"*/{CHECKPOINT_FOLDER}", f"*/*/{CHECKPOINT_FOLDER}")
 
 
@@ -81,7 +82,7 @@ def _unpacked(channel: Path, workspace: Path) -> Path:
         ArchiveError: The archive cannot be unpacked.
         ChannelError: There is more than one archive.
     """
-    archives = sorted(channel.glob("*.tar.gz"))
+    archives = [path for path in _shown(channel) if path.name.endswith(_ARCHIVES)]
     if len(archives) > 1:
         raise ChannelError(channel, f"holds {len(archives)} archives")
     if not archives:
@@ -96,7 +97,7 @@ def _find_checkpoint(folder: Path) -> Path:
     """The checkpoint in an unpacked model; of several versions the newest one's.
 
     Raises:
-        ChannelError: There is none, or those of several models.
+        ChannelError: There is none, or one without weights, or those of several models.
     """
     found = [
         place
@@ -105,10 +106,14 @@ def _find_checkpoint(folder: Path) -> Path:
         if (place / ARCHITECTURE_FILE).is_file() and (place / _CONFIG).is_file()
     ]
     if not found:
-        raise ChannelError(folder, "holds no checkpoint")
+        names = ", ".join(listed([path.name for path in _shown(folder)]))
+        raise ChannelError(folder, "holds no checkpoint" + (f", but {names}" if names else ""))
     if len({place.parent.parent for place in found}) > 1:
         raise ChannelError(folder, f"holds {len(found)} models")
-    return max(found, key=_version)
+    newest = max(found, key=_version)
+    if not (newest / WEIGHTS).is_file():  # weights of another name would be another format
+        raise ChannelError(newest, f"holds no {WEIGHTS}, so that it is damaged")
+    return newest
 
 
 def _check_architecture(checkpoint: Path, wanted: Architecture) -> None:
@@ -133,6 +138,13 @@ def _check_architecture(checkpoint: Path, wanted: Architecture) -> None:
     }
     if differences:
         raise ArchitectureMismatch(differences)
+
+
+def _shown(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; hidden files do not count. Nothing in one that is not there."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _version(checkpoint: Path) -> int:

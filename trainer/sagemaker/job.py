@@ -32,6 +32,7 @@ _OTHER_WEIGHTS = (
     "give the job a way to the hub or a cache of it (HF_HOME), a model of Aperture in the model "
     "channel, or use_pretrained_model False (image classification: 0) to start from random weights"
 )
+_DAMAGED = "the model channel's archive is damaged; copy it again from the job that made it"
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "timed out")
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     try:
         result = fit(_fit_settings(job), recipe, partial(_read, job), hooks)
     except WeightsUnavailable as err:
-        raise WeightsUnavailable(err.source, err.reason, _OTHER_WEIGHTS) from err
+        advice = _OTHER_WEIGHTS if job.start is None else _DAMAGED
+        raise WeightsUnavailable(err.source, err.reason, advice) from err
     except RunConflict as err:
         raise JobConflict(err.faults) from err
     except RuntimeError as err:  # what gloo and torch raise for NCCL where a process is gone

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +209,38 @@ def test_a_model_channel_without_a_model_of_ours_is_refused(tmp_path: Path, hold
     assert train(folders) == 2
     assert failure(folders).startswith(f"ClientError: channel model: {channel} holds ")
     assert "NAME/VERSION/checkpoint" in failure(folders)
+
+
+def test_an_archive_may_be_called_tgz_and_others_are_named(
+    done: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = container(tmp_path, done, num_layers="32")  # refused by what is in the archive
+    archive = folders.data / "model" / ARCHIVE
+    archive = archive.rename(archive.with_name("model.tgz"))
+    assert train(folders) == 2
+    assert "num_layers: the model in the model channel has '20'" in capsys.readouterr().err
+    archive.rename(archive.with_name("model.zip"))
+    assert train(folders) == 2
+    assert "holds no checkpoint, but model.zip; expected" in failure(folders)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "missing", "pickled"])
+def test_a_damaged_model_is_to_be_copied_again(done: Folders, tmp_path: Path, damage: str) -> None:
+    folders = container(tmp_path)
+    (folders.config / "inputdataconfig.json").unlink()
+    shutil.copytree(done.model, folders.data / "model")
+    weights = folders.data / "model" / "model" / "1" / "checkpoint" / "model.safetensors"
+    if damage == "cut short":
+        weights.write_bytes(weights.read_bytes()[:2000])
+    else:
+        torch.save(load_file(weights), weights.with_name("pytorch_model.bin"))
+        weights.unlink()
+    if damage == "missing":
+        weights.with_name("pytorch_model.bin").unlink()
+    assert train(folders) == (1 if damage == "cut short" else 2)
+    assert str(weights.parent) in failure(folders)
+    assert "damaged; " in failure(folders)
+    assert "hub" not in failure(folders)
 
 
 def test_bad_hyperparameters_end_before_torch_is_asked(
