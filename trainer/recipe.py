@@ -15,6 +15,13 @@ ScheduleName = Literal["poly", "step", "cosine", "constant"]
 Reinitialize = Literal["auto", "true", "false"]
 
 
+def needs_epsilon(optimizer: str, initial_accumulator_value: float) -> bool:
+    """Whether a weight whose gradients are 0 is moved by 0 / epsilon."""
+    if optimizer == "adagrad":
+        return initial_accumulator_value == 0
+    return optimizer in ("adamw", "adam", "rmsprop", "adadelta")
+
+
 def _split(value: object) -> object:
     """A text such as `10, 20`, or several of them, in its parts; other values as they are."""
     texts = [value] if isinstance(value, str) else value
@@ -110,6 +117,10 @@ class Recipe(Options):
             raise ValueError(
                 "lr_scheduler_step: got nothing, expected the epochs after which the rate falls, "
                 "as in '10, 20', since lr_scheduler is step"
+            )
+        if self.epsilon == 0 and needs_epsilon(self.optimizer, self.initial_accumulator_value):
+            raise ValueError(
+                f"epsilon: got 0, expected a number above 0, since optimizer is {self.optimizer}"
             )
         if self.optimizer == "nag" and self.momentum == 0:
             raise ValueError("momentum: got 0, expected a number in (0, 1], since optimizer is nag")

@@ -74,6 +74,10 @@ def test_epochs_are_given_in_one_flag_or_several(
     [
         (("--lr_scheduler", "step"), "lr_scheduler_step: got nothing, expected the epochs after"),
         (("--lr_scheduler_step", "3,0"), "lr_scheduler_step: got '0', expected list"),
+        (
+            ("--optimizer", "rmsprop", "--epsilon", "0"),
+            "epsilon: got 0, expected a number above 0, since optimizer is rmsprop",
+        ),
         (("--optimizer", "nag", "--momentum", "0"), "momentum: got 0, expected a number in (0, 1]"),
     ],
 )

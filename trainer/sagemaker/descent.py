@@ -1,5 +1,7 @@
 """What the algorithms' optimizers share: which of their settings count, and which cannot."""
 
+from trainer.recipe import needs_epsilon
+
 
 def beta_faults(optimizer: str, beta_1: float, beta_2: float) -> list[str]:
     """Lines for decays of adam's means that SageMaker's range has and adam cannot compute with."""
@@ -10,6 +12,18 @@ def beta_faults(optimizer: str, beta_1: float, beta_2: float) -> list[str]:
         "what it lacks to 1"
         for name, value in {"beta_1": beta_1, "beta_2": beta_2}.items()
         if value == 1
+    ]
+
+
+def epsilon_faults(
+    name: str, optimizer: str, epsilon: float, initial_accumulator_value: float = 0.0
+) -> list[str]:
+    """A line for an epsilon of 0, which SageMaker's range has, where an optimizer divides by it."""
+    if epsilon != 0 or not needs_epsilon(optimizer, initial_accumulator_value):
+        return []
+    return [
+        f"{name}: got {epsilon}, expected a number above 0 with optimizer {optimizer}, which divides "
+        "by it where gradients are 0"
     ]
 
 

@@ -15,7 +15,7 @@ from contract.options import build
 from trainer.datasets.dataset import Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
+from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, named_optimizer
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
@@ -154,7 +154,7 @@ class ImageClassification(SageMakerHyperparameters):
         return height, width
 
     def faults(self) -> list[str]:
-        """Combinations that SageMaker fails with, too, and one that would divide by 0."""
+        """Combinations that SageMaker fails with, too, and some that would divide by 0."""
         faults = []
         if self.resize is not None and self.resize < max(self.height_width):
             faults.append(
@@ -170,6 +170,7 @@ class ImageClassification(SageMakerHyperparameters):
             faults
             + self._pretrained_faults()
             + beta_faults(self.optimizer, self.beta_1, self.beta_2)
+            + epsilon_faults("eps", self.optimizer, self.eps)
         )
 
     def recipe(self, host: Host = ALONE) -> ClassificationHyperparameters:

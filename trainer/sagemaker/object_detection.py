@@ -19,7 +19,7 @@ from trainer.datasets.dataset import Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, named_optimizer
+from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, named_optimizer
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
 from trainer.sagemaker.values import MaybeTruth, Truth
@@ -147,9 +147,11 @@ class ObjectDetection(SageMakerHyperparameters):
         return bool(SIZES[self.model.detector].hub_id) if asked is None else asked
 
     def faults(self) -> list[str]:
-        """One wish under two names, and betas that adam cannot compute with."""
+        """One wish under two names, weights that there are none of, and divisions by 0."""
         first, second = self.train_only_on_top_layer, self.train_only_top_layer
         faults = beta_faults(self.optimizer, self.beta_1, self.beta_2)
+        name, epsilon = self._epsilon
+        faults += epsilon_faults(name, self.optimizer, epsilon, self.initial_accumulator_value)
         if first is not None and second is not None and first != second:
             faults.append(
                 f"train_only_top_layer: got {second} beside train_only_on_top_layer {first}; "
@@ -232,14 +234,15 @@ class ObjectDetection(SageMakerHyperparameters):
             "momentum": self.momentum if momentous else 0.0,
             "weight_decay": 0.0,
             **betas(self.optimizer, self.beta_1, self.beta_2),
-            "epsilon": self._epsilon,
+            "epsilon": self._epsilon[1],
             "rho": self.rho,
             "initial_accumulator_value": self.initial_accumulator_value,
             "lr_scheduler": "constant",
         }
 
     @property
-    def _epsilon(self) -> float:
+    def _epsilon(self) -> tuple[str, float]:
+        """Under which name it is given, and what it is."""
         if self.eps is None or "epsilon" in self.model_fields_set:
-            return self.epsilon
-        return self.eps
+            return "epsilon", self.epsilon
+        return "eps", self.eps

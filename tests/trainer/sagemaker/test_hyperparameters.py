@@ -124,7 +124,7 @@ DETECTION: Final[dict[str, Row]] = {
     "beta_1": (0.9, ("0", "0.5"), ("-0.001", "1.001", "much")),
     "beta_2": (0.999, ("0", "0.5"), ("-0.001", "1.001", "much")),
     "momentum": (0.9, *_PART),
-    "epsilon": (1e-7, *_PART),
+    "epsilon": (1e-7, ("1e-9", "0.5", "1"), ("-0.001", "1.001", "much", "nan", "inf")),
     "rho": (0.95, *_PART),
     "initial_accumulator_value": (0.1, *_PART),
     "early_stopping": (False, *_TRUTH),
@@ -133,7 +133,7 @@ DETECTION: Final[dict[str, Row]] = {
     "reinitialize_top_layer": ("Auto", ("Auto", "True", "False"), ("auto", "1")),
     "train_only_on_top_layer": (None, *_TRUTH),  # by the model
     "train_only_top_layer": (None, *_TRUTH),
-    "eps": (None, *_PART),
+    "eps": (None, ("1e-9", "0.5", "1"), ("-0.001", "1.001", "much", "nan", "inf")),
     "regularizers_l2": (None, *_PART),
 }
 OURS: Final = {"model_id", "input_size", "use_pretrained_model"}

@@ -12,6 +12,7 @@ from trainer.sagemaker.hyperparameters import Host
 from trainer.tasks import TaskName
 
 TWO_GPUS: Final = Host(processes=2, has_gpu=True)
+NO_SUMS: Final = {"initial_accumulator_value": "0"}
 LARGE: Final = "tensorflow-od1-ssd-resnet152-v1-fpn-1024x1024-coco17-tpu-8"
 
 Case = tuple[TaskName, dict[str, str], dict[str, object]]
@@ -322,6 +323,22 @@ def test_the_head_alone_is_trained_under_either_name(name: str) -> None:
             "beta_1: got 1.0, expected a number below 1 with optimizer adam, which divides by what "
             "it lacks to 1",
         ),
+        *(
+            (
+                algorithm,
+                {**values, name: "0"},
+                f"{name}: got 0.0, expected a number above 0 with optimizer {values['optimizer']}, "
+                "which divides by it where gradients are 0",
+            )
+            for algorithm, name, values in (
+                ("image-classification", "eps", {"optimizer": "adam"}),
+                ("image-classification", "eps", {"optimizer": "rmsprop"}),
+                ("object-detection", "epsilon", {"optimizer": "adam"}),
+                ("object-detection", "eps", {"optimizer": "rmsprop"}),
+                ("object-detection", "epsilon", {"optimizer": "adadelta"}),
+                ("object-detection", "epsilon", {"optimizer": "adagrad", **NO_SUMS}),
+            )
+        ),
         (
             "semantic-segmentation",
             {"lr_scheduler": "step"},
@@ -354,6 +371,21 @@ def test_what_cannot_be_wanted_together_is_refused(
     with pytest.raises(OptionsError) as caught:
         asked(algorithm, **values)
     assert caught.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "values"),
+    [
+        ("image-classification", {"optimizer": "nag", "eps": "0"}),
+        ("object-detection", {"optimizer": "sgd", "epsilon": "0"}),
+        ("object-detection", {"optimizer": "adagrad", "epsilon": "0"}),
+        ("object-detection", {"epsilon": "0.5", "eps": "0"}),
+    ],
+)
+def test_an_epsilon_that_nothing_is_divided_by_may_be_0(
+    algorithm: TaskName, values: dict[str, str]
+) -> None:
+    assert asked(algorithm, **values).recipe().epsilon in (0, 0.5)
 
 
 def test_every_model_id_of_the_guide_has_a_detector() -> None:
