@@ -16,8 +16,15 @@ def named_model(request: Request) -> str | None:
     return request.query_params.get("model") or request.headers.get(MODEL_HEADER)
 
 
-def choose_model(repository: Repository, name: str | None) -> ServedModel:
+def choose_model(
+    repository: Repository, name: str | None, how: str = f"?model=NAME or the header {MODEL_HEADER}"
+) -> ServedModel:
     """The model of that name; without one, the only one that there is.
+
+    Args:
+        repository: The models.
+        name: What the request names.
+        how: What names one, for the error.
 
     Raises:
         ModelNotFound: There is none of that name.
@@ -28,5 +35,5 @@ def choose_model(repository: Repository, name: str | None) -> ServedModel:
     models = repository.served()
     if len(models) != 1:
         names = [model.name for model in models]
-        raise NoModelChosen(names, f"?model=NAME or the header {MODEL_HEADER}")
+        raise NoModelChosen(names, how)
     return models[0]

@@ -26,15 +26,19 @@ from server.protocol.aws_errors import aws_error, internal_failure
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import InternalErrors, name_request, note_refusal
 from server.protocol.invocations import Invocations
-from server.protocol.invoke_parameters import InvokeParameters, read_parameters
+from server.protocol.invoke_parameters import InvokeParameters, check_parameters, read_parameters
 from server.repository import Repository
 
 NEWEST: Final = "AllTraffic"
 """The name that SageMaker's SDK gives to the only variant of an endpoint."""
 
+UNKNOWN: Final = "/endpoints/{rest:path}"
+"""Any other path, which is refused in AWS' form, because its clients read no other."""
+
 _SESSION: Final = timedelta(minutes=20)
 _ARCHIVE: Final = ".tar.gz"
 _DIGITS: Final = 18
+_SHOWN: Final = 100  # characters of what a client named, in an error
 
 
 class Endpoints:
@@ -53,16 +57,12 @@ class Endpoints:
         """The routes, most used first."""
         own_errors = [Middleware(InternalErrors, answer=internal_failure)]
         return [
-            Route(
-                f"/endpoints/{{endpoint}}/{operation}",
-                answer,
-                methods=["POST"],
-                middleware=own_errors,
-            )
-            for operation, answer in (
-                ("invocations", self.invoke),
-                ("invocations-response-stream", self.refuse),
-                ("async-invocations", self.refuse),
+            Route(path, answer, methods=["POST"], middleware=own_errors)
+            for path, answer in (
+                ("/endpoints/{endpoint}/invocations", self.invoke),
+                ("/endpoints/{endpoint}/invocations-response-stream", self.refuse),
+                ("/endpoints/{endpoint}/async-invocations", self.refuse),
+                (UNKNOWN, self.unknown),
             )
         ]
 
@@ -71,6 +71,7 @@ class Endpoints:
         try:
             parameters = read_parameters(request.headers)
             name_request(request, parameters.inference_id)
+            check_parameters(parameters)
             model = self._choose(request, parameters)
             number = _version_number(parameters.variant, model)
             response, answered = await self._invocations.answer(request, model, number)
@@ -95,9 +96,19 @@ class Endpoints:
         note_refusal(request, err)
         return aws_error(err)
 
+    async def unknown(self, request: Request) -> Response:
+        """A path of no operation, as that of an EndpointName with a slash, which arrives decoded."""
+        path = request.path_params["rest"][:_SHOWN]
+        err = BadParameter(
+            "EndpointName",
+            f"got the path {path!r}; expected NAME/invocations, NAME without a slash",
+        )
+        note_refusal(request, err)
+        return aws_error(err)
+
     def _choose(self, request: Request, parameters: InvokeParameters) -> ServedModel:
         """The model that the parameters name, which must agree."""
-        named = {self._known(name) for name in parameters.models()}
+        named = {self._known(*named) for named in parameters.models().items()}
         if len(named) > 1:
             names = ", ".join(sorted(named))
             raise BadParameter("TargetModel", f"got several models, {names}; expected one")
@@ -105,13 +116,23 @@ class Endpoints:
         name = next(iter(named), named_model(request))
         if name is None and endpoint in self._repository.models:
             name = endpoint
-        return choose_model(self._repository, name)
+        return choose_model(self._repository, name, "TargetModel, or by EndpointName")
 
-    def _known(self, name: str) -> str:
-        """The name of a model that is named as it is, or as its archive is in a bucket."""
-        if name in self._repository.models:
-            return name
-        return name.removeprefix("/").removesuffix(_ARCHIVE)
+    def _known(self, parameter: str, name: str) -> str:
+        """The name of a model that is named as it is, or as its archive is in a bucket.
+
+        Raises:
+            BadParameter: There is none of that name.
+        """
+        models = self._repository.models
+        for known in (name, name.removeprefix("/").removesuffix(_ARCHIVE)):
+            if known in models:
+                return known
+        there = ", ".join(sorted(models)) or "none"
+        raise BadParameter(
+            parameter,
+            f"got {name[:_SHOWN]!r}, expected NAME or NAME{_ARCHIVE} of a model: {there}",
+        )
 
 
 def _version_number(variant: str, model: ServedModel) -> str:

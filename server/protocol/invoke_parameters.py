@@ -51,10 +51,10 @@ class InvokeParameters:
         """Whether a session is to be begun."""
         return self.given.get("SessionId") == _NEW_SESSION
 
-    def models(self) -> list[str]:
+    def models(self) -> dict[str, str]:
         """What names a model: on AWS one of several, a part of an endpoint, or a container."""
         names = ("TargetModel", "InferenceComponentName", "TargetContainerHostname")
-        return [self.given[name] for name in names if name in self.given]
+        return {name: self.given[name] for name in names if name in self.given}
 
     def echoed(self) -> dict[str, str]:
         """The headers that an answer has of its request."""
@@ -66,12 +66,19 @@ class InvokeParameters:
 
 
 def read_parameters(headers: Mapping[str, str]) -> InvokeParameters:
-    """The parameters of a request.
+    """The parameters of a request, as they are; a container checks none of them."""
+    return InvokeParameters(
+        {name: headers[header] for name, (header, _) in _LIMITS.items() if header in headers}
+    )
+
+
+def check_parameters(parameters: InvokeParameters) -> None:
+    """Refuse what AWS' front door does, and what this server cannot do.
 
     Raises:
         BadParameter: One is too long, or not of printable ASCII, or wants explanations.
     """
-    given = {name: headers[header] for name, (header, _) in _LIMITS.items() if header in headers}
+    given = parameters.given
     for name, value in given.items():
         limit = _LIMITS[name][1]
         if len(value) > limit:
@@ -82,4 +89,3 @@ def read_parameters(headers: Mapping[str, str]) -> InvokeParameters:
             raise BadParameter(name, f"got {value!r}, expected printable ASCII")
     if given.get("EnableExplanations", "").strip() not in _NO_EXPLANATIONS:
         raise BadParameter("EnableExplanations", "this server explains no prediction; leave it out")
-    return InvokeParameters(given)

@@ -294,6 +294,24 @@ def test_custom_attributes_come_back_as_aws_leaves_to_its_containers(http: httpx
     assert answer.headers["x-amzn-sagemaker-custom-attributes"] == "trace=7"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Custom-Attributes", "caf\xe9"),
+        ("Custom-Attributes", "a" * 2000),
+        ("Enable-Explanations", "x"),
+        ("Target-Model", "s3/other.tar.gz"),
+        ("Inference-Id", "i" * 100),
+    ],
+)
+def test_what_is_the_front_doors_business_is_not_refused_by_the_container(
+    http: httpx.Client, name: str, value: str
+) -> None:
+    headers = {f"X-Amzn-SageMaker-{name}": value.encode("latin-1")}
+    answer = http.post("/invocations?model=colour", content=PICTURE, headers=headers)
+    assert (answer.status_code, answer.json()) == (200, invoke(http, "colour").json())
+
+
 def test_requests_of_all_protocols_are_counted_together(http: httpx.Client) -> None:
     before = _success_count(http, "boxes")
     invoke(http, "boxes")

@@ -123,8 +123,14 @@ LONG = "a" * 65
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"TargetModel": "absent"}, "Request for unknown model: 'absent' is not found"),
-        ({}, "this server has 5 models; choose one"),
+        (
+            {"TargetModel": "absent"},
+            "TargetModel: got 'absent', expected NAME or NAME.tar.gz of a model: boxes, broken, ",
+        ),
+        ({"TargetModel": "s3/colour.tar.gz"}, "TargetModel: got 's3/colour.tar.gz', expected"),
+        ({"InferenceComponentName": "colour.tgz"}, "InferenceComponentName: got 'colour.tgz',"),
+        ({}, "this server has 5 models; choose one by TargetModel, or by EndpointName: boxes, "),
+        ({"EndpointName": "a/b"}, "EndpointName: got the path 'a/b/invocations'; expected NAME"),
         (
             {"TargetModel": "colour", "InferenceComponentName": "boxes"},
             "several models, boxes, colour",
@@ -138,7 +144,8 @@ LONG = "a" * 65
 def test_what_the_front_door_refuses_is_a_validation_error(
     served: Served, parameters: dict[str, str], message: str
 ) -> None:
-    answer = served.client.invoke(PICTURE, **parameters)
+    given = {"EndpointName": "vision", "Body": PICTURE, **parameters}
+    answer = served.client.call("invoke_endpoint", **given)
     assert (answer.raised, answer.answer["ResponseMetadata"]["HTTPStatusCode"]) == (
         "ValidationError",
         400,
