@@ -50,10 +50,12 @@ class Load:
     Attributes:
         http: Whole HTTP requests.
         grpc: Messages for ModelInfer.
+        status: What HTTP answers.
     """
 
     http: Sequence[bytes] = ()
     grpc: Sequence[bytes] = ()
+    status: int = 200
 
 
 def main() -> None:
@@ -98,6 +100,7 @@ def loads(connections: int) -> Mapping[str, Load]:
     wide = infer("same", "FP32", [NUMBERS // 1000, 1000], numbers)
     few = infer("few", "FP32", [NUMBERS // 4, 4], numbers)
     text = infer("words", "BYTES", [1, 1], ["a" * STRING])
+    texts = infer("words", "BYTES", [STRING // 40_000, 1], ["a" * 40_000] * (STRING // 40_000))
     file = CASES[0].picture + bytes(LONG * 3 // 4 - len(CASES[0].picture))
     picture = post("/v1/models/model:predict", json.dumps(instances(file)).encode())
     members = gzip.compress(b"") * (16_000_000 // len(gzip.compress(b"")))
@@ -111,6 +114,9 @@ def loads(connections: int) -> Mapping[str, Load]:
         "the same numbers in rows of 4": Load([few]),
         f"a picture of {LONG / 1e6:.0f} MB in base64": Load([picture]),
         f"a string of {STRING / 1e6:.0f} MB in JSON there and back": Load([text]),
+        "the same in strings of 40 kB": Load([texts]),
+        f"{LONG / 1e6:.0f} MB of backslashes, refused": refused(b"[" * 101 + b"\\" * LONG),
+        f"{LONG / 1e6:.0f} MB of line ends, refused": refused(b'{"instances":' + b"\n" * LONG),
         "16 MB of gzip members, one of them with content": Load(
             [
                 post(
@@ -123,6 +129,11 @@ def loads(connections: int) -> Mapping[str, Load]:
         f"gRPC, {STRINGS} strings in bytes_contents": Load(grpc=[strings()]),
         f"gRPC, {LONG / 1e6:.0f} MB of raw numbers there and back": Load(grpc=[raw()]),
     }
+
+
+def refused(body: bytes) -> Load:
+    """A body that no JSON is, or too much of it."""
+    return Load([post("/invocations?model=model", body)], status=400)
 
 
 def tensor(datatype: str, shape: Sequence[int], data: object) -> dict[str, object]:
@@ -169,7 +180,7 @@ def send(ports: tuple[int, int], load: Load, seconds: float) -> int:
 
     async def send_all() -> int:
         end = time.perf_counter() + seconds
-        over_http = (repeat(http_port, request, end) for request in load.http)
+        over_http = (repeat(http_port, request, end, load.status) for request in load.http)
         over_grpc = (repeat_call(grpc_port, message, end) for message in load.grpc)
         return sum(await asyncio.gather(*over_http, *over_grpc))
 

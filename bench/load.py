@@ -50,16 +50,16 @@ def post(path: str, body: bytes, headers: str = "") -> bytes:
     return head.encode() + body
 
 
-async def repeat(port: int, request: bytes, end: float) -> int:
+async def repeat(port: int, request: bytes, end: float, status: int = 200) -> int:
     """Send a request again and again over one connection until `end`; how often it was answered.
 
     Raises:
-        RuntimeError: An answer is not 200.
+        RuntimeError: An answer is not of that status.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     count = 0
     while time.perf_counter() < end:
-        await _exchange(reader, writer, request)
+        await _exchange(reader, writer, request, status)
         count += 1
     writer.close()
     return count
@@ -84,12 +84,12 @@ async def watch(port: int, path: str, end: float) -> list[float]:
 
 
 async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, status: int = 200
 ) -> None:
     writer.write(request)
     await writer.drain()
     head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith(b"HTTP/1.1 %d" % status):
         raise RuntimeError(head.decode())
     lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     await reader.readexactly(int(lengths[0].split(b":")[1]))

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterator
 from typing import Final
 
-from server import long_strings
 from server.errors import RequestError
 from server.long_arrays import LongArray, long_array
 from server.long_strings import LongString, end_of_string, find
@@ -21,7 +20,9 @@ _MOST_JOINED: Final = 1 << 20
 Long = LongArray | LongString
 
 
-def cut(text: bytes, max_depth: int, *, arrays: bool) -> tuple[bytes, dict[str, Long]]:
+def cut(
+    text: bytes, max_depth: int, string_bytes: int, *, arrays: bool
+) -> tuple[bytes, dict[str, Long]]:
     """A JSON text with a short string for each long value in it, and the values by those strings.
 
     Whether they are JSON shows when they are read.
@@ -29,6 +30,7 @@ def cut(text: bytes, max_depth: int, *, arrays: bool) -> tuple[bytes, dict[str, 
     Args:
         text: The text.
         max_depth: How deep an array may nest.
+        string_bytes: Longer strings are long.
         arrays: Whether to look for arrays that are an object's values, too.
 
     Returns:
@@ -38,7 +40,7 @@ def cut(text: bytes, max_depth: int, *, arrays: bool) -> tuple[bytes, dict[str, 
     found: dict[str, Long] = {}
     kept: list[bytes] = []
     done = 0
-    for long in _long_values(text, max_depth, arrays=arrays):
+    for long in _long_values(text, max_depth, string_bytes, arrays=arrays):
         name = f"{token}-{len(found)}"
         quoted = name if isinstance(long, LongString) else f'"{name}"'
         found[name] = long
@@ -70,14 +72,14 @@ def _name(key: str, found: dict[str, Long]) -> str:
     return name
 
 
-def _long_values(text: bytes, max_depth: int, *, arrays: bool) -> Iterator[Long]:
+def _long_values(text: bytes, max_depth: int, string_bytes: int, *, arrays: bool) -> Iterator[Long]:
     """The long values, in their order."""
     at = strings = 0
     while (quote := find(text, b'"', at, len(text))) >= 0:
         if arrays and (array := long_array(text, at, quote, max_depth)):
             yield array
         at = end_of_string(text, quote)
-        if at - quote > long_strings.LONG and text[at - 1 : at] == b'"':
+        if at - quote > string_bytes and text[at - 1 : at] == b'"':
             yield LongString(text, quote + 1, at - 1)
         strings += 1
         if strings > MOST_STRINGS:

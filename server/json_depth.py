@@ -34,13 +34,10 @@ def _marks(text: bytes) -> Iterator[bytes]:
 
     A piece at a time, because a call holds the interpreter until it returns.
     """
-    start = 0
-    while start < len(text):
-        end = min(len(text), start + _PIECE)
-        while end < len(text) and text[end - 1] == ord("\\"):  # never within an escape
-            end += 1
-        piece = text[start:end]
+    escape = False  # whether a piece's first byte is the second of an escape
+    for start in range(0, len(text), _PIECE):
+        piece = text[start + escape : start + _PIECE]
+        escape = (len(piece) - len(piece.rstrip(b"\\"))) % 2 == 1
         if b"\\" in piece:
             piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
         yield piece.translate(None, _OTHERS)
-        start = end

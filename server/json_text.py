@@ -5,6 +5,7 @@ from typing import Final
 import orjson
 
 from contract.model_config import Json
+from server import long_strings
 from server.errors import RequestError
 from server.json_cuts import cut, put_back
 from server.json_depth import nests_deeper
@@ -12,6 +13,13 @@ from server.json_depth import nests_deeper
 MOST_VALUES: Final = 1 << 18
 """Values of a JSON text beside long arrays of numbers. Parsing this many takes the interpreter
 for some ten milliseconds, in which the server does nothing else."""
+
+MOST_REST: Final = 1 << 23
+"""Bytes of a JSON text beside long arrays of numbers and strings. Reading this many, or writing
+down where among them an error is, takes the interpreter for some ten milliseconds, too."""
+
+_SHORT: Final = 24
+"""Bytes of a string that is no longer than the name that would stand for it."""
 
 _LARGE: Final = 1 << 18  # a shorter text has no more values than that
 _COUNTED: Final = 1 << 20
@@ -21,7 +29,7 @@ def parse_json(text: bytes, max_depth: int) -> object:
     """The value of a JSON text, with a `LongString` for each string of more than 1 MiB in it.
 
     Raises:
-        RequestError: It is no JSON, nests too deep, or has too many values.
+        RequestError: It is no JSON, nests too deep, or has too many values or bytes beside strings.
     """
     return _parse_in_pieces(text, max_depth, arrays=False)
 
@@ -38,7 +46,14 @@ def parse_json_with_arrays(text: bytes, max_depth: int) -> object:
 def _parse_in_pieces(text: bytes, max_depth: int, *, arrays: bool) -> object:
     if len(text) <= _LARGE:
         return _parse(text, max_depth)
-    rest, found = cut(text, max_depth, arrays=arrays)
+    rest, found = cut(text, max_depth, long_strings.LONG, arrays=arrays)
+    if len(rest) > MOST_REST:  # of many strings, none of them long
+        rest, found = cut(text, max_depth, _SHORT, arrays=arrays)
+    if len(rest) > MOST_REST:
+        raise RequestError(
+            f"the JSON text has {len(rest)} bytes beside arrays of numbers and strings; the limit "
+            f"is {MOST_REST}"
+        )
     parsed = _parse(rest, max_depth)
     return put_back(parsed, found) if found else parsed
 

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from server.errors import RequestError
-from server.long_strings import find
+from server.long_strings import count, find
 
 LONG: Final = 1 << 16
 """Bytes of text from which an array is cut out."""
@@ -112,7 +112,10 @@ def long_array(text: bytes, start: int, stop: int, max_depth: int) -> LongArray 
     after = _END.match(text[bracket:end]) if bracket >= 0 else None
     if after is None or bracket - before.end() < LONG:
         return None
-    return LongArray(text, before.end(), bracket + 1, max_depth)
+    first, last = before.end(), bracket + 1
+    if count(text, b"[", first, last) != count(text, b"]", first, last):
+        return None  # what ends here is a list within it, and strings follow
+    return LongArray(text, first, last, max_depth)
 
 
 def _broken(reason: str, at: int) -> RequestError:

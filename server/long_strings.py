@@ -109,3 +109,9 @@ def find(text: bytes, byte: bytes, start: int, stop: int) -> int:
         if (found := text.find(byte, at, min(stop, at + _STEP))) >= 0:
             return found
     return -1
+
+
+def count(text: bytes, byte: bytes, start: int, stop: int) -> int:
+    """How often a byte is found, in such steps."""
+    steps = range(start, stop, _STEP)
+    return sum(text.count(byte, at, min(stop, at + _STEP)) for at in steps)

@@ -1,7 +1,11 @@
 import json
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from server import json_depth
 from server.json_depth import nests_deeper
 
 
@@ -33,3 +37,18 @@ def test_a_large_tensor_is_measured_in_moments() -> None:
     text = json.dumps([[[[0.5] * 3] * 224] * 224] * 8).encode()
     assert not nests_deeper(text, 4)
     assert nests_deeper(text, 3)
+
+
+@given(st.text(st.sampled_from('\\"[a'), max_size=40), st.integers(1, 5))
+def test_escapes_are_told_wherever_pieces_end(text: str, size: int) -> None:
+    quoted = b"[" + orjson.dumps(text) + b",[[1]]]"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_depth, "_PIECE", size)
+        assert not nests_deeper(quoted, 3)
+        assert nests_deeper(quoted, 2)
+
+
+def test_backslashes_without_end_are_passed_a_piece_at_a_time() -> None:
+    text = b"[" * 101 + b"\\" * (3 << 20)
+    assert len(list(json_depth._marks(text))) == 4
+    assert nests_deeper(text, 100)

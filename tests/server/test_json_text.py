@@ -126,7 +126,13 @@ def test_long_arrays_are_cut_and_short_ones_are_not() -> None:
 
 def test_what_stands_for_an_array_cannot_be_guessed() -> None:
     text = json.dumps({"a": list(range(30))}).encode()
-    assert cut(text, DEPTH, arrays=True)[1].keys() != cut(text, DEPTH, arrays=True)[1].keys()
+    assert cut(text, DEPTH, 8, arrays=True)[1].keys() != cut(text, DEPTH, 8, arrays=True)[1].keys()
+
+
+@pytest.mark.parametrize("last", ["text", {"b": 1}, ["text"], [[2], "text"]])
+def test_a_list_within_a_long_one_is_not_the_end_of_it(last: object) -> None:
+    text = json.dumps({"a": [*range(100), [1e10], last]})
+    assert parse_json_with_arrays(text.encode(), DEPTH) == json.loads(text)
 
 
 @pytest.mark.parametrize(
