@@ -19,6 +19,7 @@ from trainer.datasets.class_names import class_names
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Problem, Sample, Stored
 from trainer.datasets.label_map import IDENTITY, LabelMap, describe_values, read_label_map
 from trainer.datasets.mask_files import bad_masks, values_of
+from trainer.errors import DatasetError, listed
 from trainer.masks import IGNORED_ID, MaskFile
 from trainer.sagemaker.channel import Channel, common_folder, needed
 from trainer.sagemaker.contents import kind_of, read_manifest
@@ -64,6 +65,8 @@ def read_segmentation(
         BucketError: An object that a manifest names cannot be fetched.
     """
     pictures = needed(channels, TRAIN, VALIDATION)
+    if LABEL_MAP_CHANNEL in channels:
+        _check_label_maps(channels[LABEL_MAP_CHANNEL])
     splits = {channel.name: _read(channel, channels, workspace) for channel in pictures}
     problems = [problem for split in splits.values() for problem in split.problems]
     entries = chain.from_iterable(split.entries for split in splits.values())
@@ -88,6 +91,18 @@ def _read(channel: Channel, channels: Mapping[str, Channel], workspace: Path) ->
     pairs = read_pairs(channel.folder, annotations.folder)
     warning = f"{annotations.folder}: {len(pairs.lonely)} annotations have no picture"
     return _Split(pairs.entries, labels, tuple(pairs.problems), (warning,) if pairs.lonely else ())
+
+
+def _check_label_maps(channel: Channel) -> None:
+    """Refuse a channel that holds none of the two label maps, or another as JSON: a slip of a name."""
+    known = [LABEL_MAP_FILE.format(split) for split in (TRAIN, VALIDATION)]
+    names = [str(path.relative_to(channel.folder)) for path in channel.files()]
+    maps = {name for name in names if name.endswith(".json")}
+    if not maps or not maps <= set(known):
+        raise DatasetError(
+            f"{channel.folder}: the channel {channel.name} has to hold {' or '.join(known)}, or "
+            f"both; got {', '.join(listed(names)) or 'none'}"
+        )
 
 
 def _label_map(split: str, channel: Channel | None) -> LabelMap:

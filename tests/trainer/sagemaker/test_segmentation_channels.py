@@ -160,6 +160,34 @@ def test_label_maps_mean_what_sagemakers_document_says(
     assert untouched.id_of is None, "the validation has no file, so its values are labels"
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ((), "none"),
+        (("label_map.json", "notes.txt"), "label_map.json, notes.txt"),
+        (
+            ("train_label_map.json", "val_label_map.json"),
+            "train_label_map.json, val_label_map.json",
+        ),
+        (("maps/train_label_map.json",), "maps/train_label_map.json"),
+    ],
+)
+def test_a_label_map_of_another_name_is_refused(
+    root: Path, names: tuple[str, ...], told: str
+) -> None:
+    maps = channel(root / "label_map")
+    maps.folder.mkdir()
+    for name in names:
+        (maps.folder / name).parent.mkdir(exist_ok=True)
+        (maps.folder / name).write_text('{"scale": "3"}')
+    with pytest.raises(DatasetError) as caught:
+        read(given(root) | {"label_map": maps}, root)
+    assert caught.value.problems == (
+        f"{maps.folder}: the channel label_map has to hold train_label_map.json or "
+        f"validation_label_map.json, or both; got {told}",
+    )
+
+
 def test_values_that_a_map_does_not_name_are_ignored_and_told(root: Path) -> None:
     maps = write_map(root, "train", {"map": {"0": 0, "1": 2}})
     found = read(given(root) | {"label_map": maps}, root)
