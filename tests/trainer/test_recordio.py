@@ -27,7 +27,12 @@ def refusal(path: Path, data: bytes) -> str:
     return str(caught.value).removeprefix(f"{path}: ")
 
 
-@given(st.lists(CONTENT))
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    told = "is empty; expected a RecordIO file, as MXNet's im2rec writes"
+    assert refusal(tmp_path / "a.rec", b"") == told
+
+
+@given(st.lists(CONTENT, min_size=1))
 def test_framed_contents_come_back(
     tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]
 ) -> None:

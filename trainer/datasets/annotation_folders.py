@@ -4,13 +4,13 @@ train/street/0000.jpg            a picture
 train_annotation/street/0000.png its labels, a mask: of the same name but for the suffix
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from trainer.datasets.annotated import Annotated
 from trainer.datasets.dataset import Problem
+from trainer.datasets.visible_files import visible_files
 from trainer.errors import DatasetError, listed
 
 PICTURES: Final = (".jpg", ".jpeg", ".png")
@@ -57,7 +57,9 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
         raise DatasetError(f"{folder}: folder is missing")
     found: dict[str, Path] = {}
     twice = []
-    for path in _files(folder, suffixes):
+    for path in visible_files(folder):
+        if path.suffix.lower() not in suffixes:
+            continue
         name = str(path.relative_to(folder).with_suffix(""))
         if name in found:
             twice.append(f"{path}: {found[name].name} has the same name but for its suffix")
@@ -67,10 +69,3 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     if not found:
         raise DatasetError(f"{folder}: holds no file; expected {', '.join(suffixes)}")
     return found
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in suffixes and path.is_file():
-            yield path

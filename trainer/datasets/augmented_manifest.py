@@ -56,7 +56,10 @@ def read_augmented_manifest(
         BucketError: An object cannot be fetched.
     """
     faults: list[str] = []
-    lines = list(_lines(path, attribute_names, faults))
+    try:
+        lines = list(_lines(path, attribute_names, faults))
+    except DatasetError as err:
+        raise DatasetError(*listed([*faults, *err.problems])) from err
     if faults or not lines:
         raise DatasetError(*(listed(faults) or [f"{path}: names no picture; expected JSON lines"]))
     names = [(line.where, line.picture) for line in lines]
@@ -120,7 +123,13 @@ def _lines(path: Path, names: Sequence[str], faults: list[str]) -> Iterator[_Lin
         if not isinstance(values, dict):
             faults.append(f"{where}: is no JSON object such as {{'source-ref': 's3://...'}}")
             continue
-        names = names or _names_of(where, values)
+        names = names or _names_of(values)
+        if not names:
+            faults.append(
+                f"{where}: got the attributes {', '.join(values)}, of which it is not plain which "
+                "are the picture and its annotation; name both with AttributeNames"
+            )
+            continue
         if len(names) != 2:
             raise DatasetError(
                 f"{path}: got the AttributeNames {', '.join(names)}, expected two: the picture's "
@@ -153,15 +162,10 @@ def _texts(path: Path) -> Iterator[tuple[str, bytes]]:
         raise DatasetError(f"{path}: cannot be read: {err.strerror}") from err
 
 
-def _names_of(where: str, values: dict[str, Json]) -> tuple[str, ...]:
-    """The attributes of picture and annotation, where nobody says them."""
+def _names_of(values: dict[str, Json]) -> tuple[str, ...]:
+    """The attributes of picture and annotation, where nobody says them; none where not plain."""
     attributes = [name for name in values if not name.endswith(_METADATA)]
     references = [name for name in attributes if name.endswith(_REFERENCE)]
     picture = _SOURCE if _SOURCE in references else next(iter(references), "")
     others = [name for name in attributes if name != picture]
-    if not picture or len(others) != 1:
-        raise DatasetError(
-            f"{where}: got the attributes {', '.join(values)}, of which it is not plain which are "
-            "the picture and its annotation; name both with AttributeNames"
-        )
-    return picture, others[0]
+    return (picture, others[0]) if picture and len(others) == 1 else ()

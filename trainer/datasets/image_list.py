@@ -64,6 +64,8 @@ def _parse(where: str, fields: list[str], folder: Path) -> Annotated | str:
         numbers = tuple(map(float, labels))
     except ValueError as err:
         return f"label is no number: {err}"
+    if "\0" in name:
+        return f"got the path {name.strip()!r}, expected one without a zero byte"
     place = folder / name.strip()
     if not is_inside(folder, place):
         return f"{name.strip()!r} leads out of {folder}"

@@ -102,7 +102,7 @@ def read_records(path: Path, head_bytes: int = 0) -> Iterator[tuple[Record, byte
     """The records of a file in its order, each with the first `head_bytes` of its content.
 
     Raises:
-        DatasetError: The file cannot be read, is no RecordIO file, or ends inside a record.
+        DatasetError: The file cannot be read, is empty, is no RecordIO file, or ends inside a record.
     """
     try:
         with path.open("rb", buffering=0) as file:
@@ -114,6 +114,8 @@ def read_records(path: Path, head_bytes: int = 0) -> Iterator[tuple[Record, byte
 
 def _records(path: Path, descriptor: int) -> Iterator[Record]:
     end = os.fstat(descriptor).st_size
+    if end == 0:
+        raise DatasetError(f"{path}: is empty; {_EXPECTED}")
     parts: list[tuple[int, int]] = []
     at = number = 0
     while at < end:
@@ -132,6 +134,7 @@ def _records(path: Path, descriptor: int) -> Iterator[Record]:
         raise _fault(path, at, f"record {number} lacks its last part; {_CUT}")
 
 
+_EXPECTED: Final = "expected a RecordIO file, as MXNet's im2rec writes"
 _CUT: Final = "the file is cut short, copy it again"
 
 
@@ -139,9 +142,7 @@ def _head(path: Path, descriptor: int, at: int, number: int) -> tuple[int, int]:
     """Flag and length of the frame at a byte."""
     data = os.pread(descriptor, _HEAD.size, at)
     if not MAGIC.startswith(data[:4]):
-        advice = (
-            "expected a RecordIO file, as MXNet's im2rec writes" if at == 0 else "it is damaged"
-        )
+        advice = _EXPECTED if at == 0 else "it is damaged"
         raise _fault(path, at, f"got the bytes {data[:4].hex()} instead of {MAGIC.hex()}; {advice}")
     if len(data) < _HEAD.size:
         raise _fault(path, at, f"the head of record {number} is incomplete; {_CUT}")

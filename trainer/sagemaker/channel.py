@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from trainer.datasets.pipe import spool
+from trainer.datasets.visible_files import visible_files
 from trainer.errors import DatasetError, listed
 
 _EPOCH: Final = 0
@@ -55,13 +56,11 @@ class Channel:
         """
         if not self.folder.is_dir():
             raise DatasetError(f"{self.folder}: folder of the channel {self.name} is missing")
-        return sorted(
+        return [
             path
-            for path in self.folder.rglob("*")
-            if path.is_file()
-            and not path.name.startswith(".")
-            and (not suffixes or path.suffix.lower() in suffixes)
-        )
+            for path in visible_files(self.folder)
+            if not suffixes or path.suffix.lower() in suffixes
+        ]
 
     def only_file(self, *suffixes: str) -> Path:
         """Its one file of these suffixes.

@@ -196,6 +196,27 @@ def test_classes_beyond_num_classes_are_told_by_their_place(
     assert lines[0] == f"{tmp_path}/manifests/train/train.manifest line 10: {told}"
 
 
+def test_hidden_files_and_those_of_hidden_folders_do_not_count(
+    folder: Dataset, tmp_path: Path
+) -> None:
+    write_lists(folder, tmp_path)
+    for name in (".ipynb_checkpoints/train-checkpoint.lst", ".train.lst"):
+        path = tmp_path / "train_lst" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no list")
+    given = channels(folder.root, None, "train", "validation")
+    given |= channels(tmp_path, None, "train_lst", "validation_lst")
+    found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
+    assert contents(found) == contents(folder)
+
+
+def test_a_channel_may_lie_in_a_hidden_folder(folder: Dataset, tmp_path: Path) -> None:
+    write_records(folder, tmp_path / ".job", label=lambda index: [index])
+    given = channels(tmp_path / ".job", None, "train", "validation")
+    found = read_classification(given, 4, multi_label=False, workspace=tmp_path)
+    assert contents(found) == contents(folder)
+
+
 def test_classes_that_no_picture_shows_are_kept_and_told(folder: Dataset, tmp_path: Path) -> None:
     write_records(folder, tmp_path, lambda index: [index])
     given = channels(tmp_path, None, "train", "validation")
@@ -251,6 +272,7 @@ def test_channels_that_are_missing_the_same_or_of_another_content_are_told(
         ("1\tcat\ta.png", "label is no number: could not convert string to float: 'cat'"),
         ("1\t0\t../../a.png", "'../../a.png' leads out of "),
         ("1\t0\t/etc/passwd", "'/etc/passwd' leads out of "),
+        ("1\t0\ta\0.png", "got the path 'a\\x00.png', expected one without a zero byte"),
         ("1\t0.5\ta.png", "got the class 0.5, expected a whole number from 0 to 3"),
         ("1\tnan\ta.png", "got the class nan, expected a whole number"),
         ("1\t-1\ta.png", "got the class -1, expected a whole number"),
@@ -302,6 +324,40 @@ def test_lines_of_a_manifest_that_mean_nothing_are_told(
     path.write_text(f"{first}\n\n{line}\n")
     [fault] = refused(channels(tmp_path, None, "train", "validation"), tmp_path)
     assert fault.startswith(f"{path} line 3: {told}")
+
+
+def test_every_line_of_a_manifest_that_means_nothing_is_told(
+    folder: Dataset, tmp_path: Path
+) -> None:
+    write_manifests(folder, tmp_path, int)
+    path = tmp_path / "train" / "train.manifest"
+    whole = path.read_text().splitlines()[0]
+    path.write_text(f'[1]\n{{"x": 1}}\n{{"y": 1}}\n{whole}\n{{"class": 1}}\n')
+    plain = "of which it is not plain which are the picture and its annotation"
+    told = refused(channels(tmp_path, None, "train", "validation"), tmp_path)
+    for line, (number, begin) in zip(
+        told,
+        [
+            (1, "is no JSON object such as"),
+            (2, f"got the attributes x, {plain}"),
+            (3, f"got the attributes y, {plain}"),
+            (5, "got the attributes class, expected text in source-ref"),
+        ],
+        strict=True,
+    ):
+        assert line.startswith(f"{path} line {number}: {begin}")
+
+
+def test_a_line_that_is_too_long_is_told_after_those_before_it(
+    folder: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.datasets.augmented_manifest.LARGEST_LINE_BYTES", 20)
+    write_manifests(folder, tmp_path, int)
+    path = tmp_path / "train" / "train.manifest"
+    path.write_text(f"[1]\n{'x' * 21}\n")
+    first, second = refused(channels(tmp_path, None, "train", "validation"), tmp_path)
+    assert first.startswith(f"{path} line 1: is no JSON object")
+    assert second == f"{path} line 2: is too long; expected at most 20 bytes"
 
 
 def test_attributes_that_are_not_plain_have_to_be_named(folder: Dataset, tmp_path: Path) -> None:
