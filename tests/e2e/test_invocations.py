@@ -307,7 +307,7 @@ def test_custom_attributes_come_back_as_aws_leaves_to_its_containers(http: httpx
 def test_what_is_the_front_doors_business_is_not_refused_by_the_container(
     http: httpx.Client, name: str, value: str
 ) -> None:
-    headers = {f"X-Amzn-SageMaker-{name}": value.encode("latin-1")}
+    headers = {f"X-Amzn-SageMaker-{name}".encode(): value.encode("latin-1")}
     answer = http.post("/invocations?model=colour", content=PICTURE, headers=headers)
     assert (answer.status_code, answer.json()) == (200, invoke(http, "colour").json())
 

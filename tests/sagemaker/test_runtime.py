@@ -144,8 +144,8 @@ LONG = "a" * 65
 def test_what_the_front_door_refuses_is_a_validation_error(
     served: Served, parameters: dict[str, str], message: str
 ) -> None:
-    given = {"EndpointName": "vision", "Body": PICTURE, **parameters}
-    answer = served.client.call("invoke_endpoint", **given)
+    given = {"EndpointName": "vision", **parameters}
+    answer = served.client.call("invoke_endpoint", Body=PICTURE, **given)
     assert (answer.raised, answer.answer["ResponseMetadata"]["HTTPStatusCode"]) == (
         "ValidationError",
         400,
