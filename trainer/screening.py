@@ -40,7 +40,9 @@ def screen(task: Task, dataset: Dataset, settings: FitSettings, processes: Proce
 def _report_bad(
     problems: Sequence[Problem], root: Path, settings: FitSettings, processes: Processes
 ) -> None:
-    lines = [str(problem).replace(str(root), str(settings.data)) for problem in problems]
+    lines = [str(problem) for problem in problems]
+    if not isinstance(settings.data, Path):  # the user knows nothing of the bucket's local copy
+        lines = [line.replace(str(root), str(settings.data)) for line in lines]
     full_list = settings.run_dir / BAD_IMAGES_FILE
     if processes.is_main:
         settings.run_dir.mkdir(parents=True, exist_ok=True)
@@ -58,7 +60,7 @@ def _check_usable(task: Task, dataset: Dataset) -> None:
         DatasetError: A split without pictures, or what the task finds.
     """
     faults = [
-        f"{dataset.root / split}: holds no usable picture"
+        f"{dataset.folder_of(split)}: holds no usable picture"
         for split in (TRAIN, VALIDATION)
         if not dataset.splits[split]
     ] or task.faults(dataset)

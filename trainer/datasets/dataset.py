@@ -6,7 +6,7 @@ are records of a larger file. Whatever reads one asks it for its bytes and never
 
 import os
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, runtime_checkable
@@ -82,6 +82,7 @@ class Dataset:
         problems: Files that are no pictures, found without opening any.
         warnings: What is odd but usable, one line each.
         declared: Whether somebody said what the labels are, so that one may have no picture.
+        folders: Where a split lies, if not in the root's folder of its name.
     """
 
     root: Path
@@ -90,6 +91,11 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
     declared: bool = False
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+    def folder_of(self, split: str) -> Path:
+        """Where a split lies, for messages."""
+        return self.folders.get(split, self.root / split)
 
     @property
     def samples(self) -> list[Sample]:

@@ -8,6 +8,7 @@ else its index.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -47,9 +48,12 @@ def read_detection(
     found = needed(channels, name, *(one for one in (VALIDATION,) if one in channels))
     train, validation = found[0], found[1] if len(found) > 1 else None
     if kind_of(train) == "manifest":
-        return _read_manifests(train, validation, workspace, validation_share)
-    folder = validation.folder if validation is not None else None
-    return read_box_folders(common_folder(found), train.folder, folder, validation_share)
+        dataset = _read_manifests(train, validation, workspace, validation_share)
+    else:
+        folder = validation.folder if validation is not None else None
+        root = common_folder(found)
+        dataset = read_box_folders(root, train.folder, folder, validation_share)
+    return replace(dataset, folders={TRAIN: train.folder, VALIDATION: found[-1].folder})
 
 
 def _read_manifests(

@@ -71,7 +71,7 @@ class ObjectDetection:
             for instance in objects_of(sample).instances
         ):
             return []
-        return [f"{dataset.root / TRAIN}: no usable picture shows an annotated object"]
+        return [f"{dataset.folder_of(TRAIN)}: no usable picture shows an annotated object"]
 
     def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
         """As they are: nothing is left open."""

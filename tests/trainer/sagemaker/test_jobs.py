@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -167,6 +168,29 @@ def test_a_job_without_the_hub_says_what_else_to_start_from(
 
 def numbers(log: str, regex: str) -> list[str]:
     return re.findall(regex, log)
+
+
+@pytest.mark.parametrize("channels", [("training",), ("train", "validation")])
+def test_a_bad_picture_is_named_where_it_lies(tmp_path: Path, channels: tuple[str, ...]) -> None:
+    folders = detection_job(tmp_path)
+    environ = {
+        "APERTURE_ALGORITHM": "object-detection",
+        "SAGEMAKER_BASE_DIR": str(folders.base),
+    }
+    training = (folders.data / "training").rename(folders.data / channels[0])
+    for other in channels[1:]:
+        shutil.copytree(training, folders.data / other)
+    (folders.config / "inputdataconfig.json").unlink()  # the folders are the channels
+    pictures = sorted((training / "images").iterdir())
+    for bad in pictures:
+        bad.write_bytes(b"none")
+    assert run(["train"], environ) == 1
+    lines = folders.failure.read_text().splitlines()
+    for bad in pictures:
+        assert [line.partition(": ")[0] for line in lines].count(str(bad)) == 1
+    assert run(["train", "--skip_bad_images"], environ) == 1
+    first, *_ = folders.failure.read_text().splitlines()
+    assert first.startswith(f"ClientError: {training}: holds no usable picture")
 
 
 def test_a_multi_label_job_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
