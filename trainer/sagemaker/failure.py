@@ -5,18 +5,22 @@ own algorithms, and `Stopped` what is no failure: a job that was told to end. Th
 first hold every problem, and a traceback where there is one.
 """
 
+import errno
 import logging
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from contract.errors import ContractError, OptionsError
+from contract.errors import ConfigError, ContractError, OptionsError, RepositoryError
 from trainer.errors import (
     ArchiveError,
     BadImages,
     CheckpointError,
     DatasetError,
+    Diverged,
+    RunBusy,
     Stopped,
     TrainerError,
     WeightsUnavailable,
@@ -26,7 +30,25 @@ from trainer.sagemaker.folders import Folders
 SHOWN: Final = 1024
 """Characters of the file that SageMaker shows."""
 
-_OWNERS: Final = (ArchiveError, BadImages, CheckpointError, DatasetError, WeightsUnavailable)
+_OWNERS: Final = (
+    ArchiveError,
+    BadImages,
+    CheckpointError,
+    ConfigError,  # labels that cannot be written
+    DatasetError,
+    Diverged,
+    RepositoryError,  # a folder or bucket that refuses
+    RunBusy,
+    WeightsUnavailable,
+)
+_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_WORDS: Final = {
+    "learning_rate": "learning_rate",
+    "output_dir": "checkpoint folder",
+    "restart": "APERTURE_RESTART=true",
+    "skip_bad_images": "APERTURE_SKIP_BAD_IMAGES=true",
+}
+_FLAG: Final = re.compile(rf"--({'|'.join(_WORDS)})\b")
 _CUT: Final = "..."
 
 logger = logging.getLogger(__name__)
@@ -51,7 +73,7 @@ def outcome(folders: Folders) -> Iterator[None]:
         write_failure(folders, _kind(err), [*([err.advice] if err.advice else []), *err.faults])
         raise
     except ContractError as err:
-        write_failure(folders, "AlgorithmError", str(err).splitlines())
+        write_failure(folders, _kind(err), str(err).splitlines())
         raise
     except (Stopped, KeyboardInterrupt):
         where = f"asked to end; the same job goes on with what is in {folders.checkpoints}"
@@ -59,7 +81,7 @@ def outcome(folders: Folders) -> Iterator[None]:
         raise
     except Exception as err:  # whatever it is: this file is all that the job's owner is shown
         problem = f"{type(err).__name__}: {' '.join(str(err).split())}"
-        write_failure(folders, "AlgorithmError", [problem], traceback.format_exc())
+        write_failure(folders, _kind(err), [problem], traceback.format_exc())
         raise
     if folders.base.is_dir():
         with _said():
@@ -71,6 +93,7 @@ def write_failure(folders: Folders, kind: str, problems: Sequence[str], details:
     """Write why a job failed, where there is a container."""
     if not folders.base.is_dir():
         return
+    problems = [_without_flags(problem) for problem in problems]
     lines = [first_line(kind, problems), *(problems if len(problems) > 1 else ()), details]
     text = "".join(f"{line}\n" for line in lines if line)
     with _said():
@@ -93,5 +116,14 @@ def _said() -> Iterator[None]:
         logger.error("event=no_word_left reason=%s", err)  # noqa: TRY400 - no traceback of interest
 
 
-def _kind(err: TrainerError) -> str:
-    return "ClientError" if err.exit_code == 2 or isinstance(err, _OWNERS) else "AlgorithmError"
+def _kind(err: Exception) -> str:
+    if isinstance(err, OSError):
+        is_owners = err.errno in _REFUSED
+    else:
+        is_owners = isinstance(err, _OWNERS) or getattr(err, "exit_code", None) == 2
+    return "ClientError" if is_owners else "AlgorithmError"
+
+
+def _without_flags(line: str) -> str:
+    """A line in which a job's own words stand for flags, which SageMaker passes none of."""
+    return _FLAG.sub(lambda flag: _WORDS[flag[1]], line)

@@ -1,13 +1,31 @@
 """output/failure and output/success: what a job leaves of its end."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from contract.errors import OptionsError, RepositoryError
-from trainer.errors import BadImages, DatasetError, Diverged, TrainerError, listed
+from contract.errors import (
+    BucketError,
+    ConfigError,
+    OptionsError,
+    ProviderError,
+    RepositoryError,
+)
+from contract.options import build, given_environment
+from trainer.cli import SETTING_PREFIX
+from trainer.errors import (
+    BadImages,
+    DatasetError,
+    Diverged,
+    JobConflict,
+    RunBusy,
+    TrainerError,
+    listed,
+)
 from trainer.sagemaker.failure import SHOWN, first_line, outcome
 from trainer.sagemaker.folders import Folders
+from trainer.sagemaker.settings import TrainSettings
 
 
 def failure_of(base: Path, err: Exception) -> str:
@@ -44,9 +62,47 @@ def test_faults_of_a_dataset_stand_in_their_own_order(tmp_path: Path) -> None:
 
 
 def test_what_is_not_the_clients_is_the_algorithms(tmp_path: Path) -> None:
-    assert failure_of(tmp_path, Diverged(0.5)).startswith("AlgorithmError: the training diverged")
     assert failure_of(tmp_path, TrainerError("x")) == "AlgorithmError: x\n"
-    assert failure_of(tmp_path, RepositoryError("full")) == "AlgorithmError: full\n"
+    assert failure_of(tmp_path, ProviderError("none")) == "AlgorithmError: none\n"
+    assert failure_of(tmp_path, OSError(errno.EIO, "no disk")).startswith("AlgorithmError: OSError")
+
+
+@pytest.mark.parametrize(
+    ("err", "said"),
+    [
+        (BucketError("read", "s3://shop/a.jpg", "no credentials"), "cannot read s3://shop/a.jpg"),
+        (RepositoryError("cannot write to /opt/ml/model"), "cannot write to /opt/ml/model"),
+        (ConfigError(Path("labels.txt"), "an empty label"), "labels.txt: an empty label"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "PermissionError: "),
+        (OSError(errno.ENOSPC, "No space left on device"), "OSError: "),
+        (RunBusy(Path("/opt/ml/checkpoints")), "/opt/ml/checkpoints: another process"),
+        (Diverged(0.5), "the training diverged"),
+    ],
+)
+def test_what_the_owner_can_put_right_is_the_clients(
+    tmp_path: Path, err: Exception, said: str
+) -> None:
+    assert failure_of(tmp_path, err).startswith(f"ClientError: {said}")
+
+
+def test_a_jobs_own_words_stand_for_flags(tmp_path: Path) -> None:
+    """SageMaker passes none: a job has hyperparameters and variables."""
+    text = failure_of(tmp_path, Diverged(0.5))
+    assert "lower learning_rate (it is 0.5) and train anew with APERTURE_RESTART=true" in text
+    conflict = failure_of(tmp_path, JobConflict(["epochs: 1, not 2"]))
+    assert "a checkpoint folder of its own, or APERTURE_RESTART=true to delete" in conflict
+    bad = failure_of(tmp_path, BadImages(["a.jpg: broken"], None))
+    assert "or skip them with APERTURE_SKIP_BAD_IMAGES=true" in bad
+    busy = failure_of(tmp_path, RunBusy(tmp_path / "checkpoints"))
+    assert "or give another checkpoint folder" in busy
+    assert "--" not in text + conflict + bad + busy
+
+
+@pytest.mark.parametrize("name", ["restart", "skip_bad_images"])
+def test_the_words_are_those_that_a_job_is_told_by(name: str) -> None:
+    given = given_environment({f"APERTURE_{name.upper()}": "true"}, SETTING_PREFIX, TrainSettings)
+    layers = {"algorithm": "object-detection"}
+    assert getattr(build(TrainSettings, given, layers), name) is True
 
 
 def test_an_error_that_nobody_foresaw_is_left_with_its_traceback(tmp_path: Path) -> None:

@@ -146,7 +146,9 @@ def test_another_job_does_not_go_on_with_the_checkpoints(
 ) -> None:
     assert train(done, "--learning_rate", "0.02") == 2
     assert "learning_rate" in capsys.readouterr().err
-    advice = "ClientError: give the job a checkpoint folder of its own, or --restart to delete"
+    advice = (
+        "ClientError: give the job a checkpoint folder of its own, or APERTURE_RESTART=true to "
+    )
     assert failure(done).startswith(advice)
     assert train(done) == 0  # nothing of the former was touched
 
