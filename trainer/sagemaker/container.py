@@ -51,14 +51,27 @@ class Container:
 
 
 class _ChannelConfig(BaseModel):
-    """A channel in inputdataconfig.json; what else it says is of no use in a container."""
+    """A channel in inputdataconfig.json; what else it says is of no use in a container.
+
+    A field's description is what is expected of it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    content_type: str | None = Field(default=None, alias="ContentType")
-    input_mode: str = Field(default="File", alias="TrainingInputMode")
-    wrapper: str | None = Field(default=None, alias="RecordWrapperType")
-    attribute_names: tuple[str, ...] = Field(default=(), alias="AttributeNames")
+    content_type: str | None = Field(
+        default=None, alias="ContentType", description="a text such as 'application/x-image'"
+    )
+    input_mode: str = Field(
+        default="File", alias="TrainingInputMode", description="'File', 'FastFile' or 'Pipe'"
+    )
+    wrapper: str | None = Field(
+        default=None, alias="RecordWrapperType", description="'None' or 'RecordIO'"
+    )
+    attribute_names: tuple[str, ...] = Field(
+        default=(),
+        alias="AttributeNames",
+        description="a list of texts such as ['source-ref', 'class']",
+    )
 
 
 class _HostsConfig(BaseModel):
@@ -66,9 +79,15 @@ class _HostsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    current_host: str = Field(pattern=_HOST)
-    hosts: tuple[str, ...] = Field(min_length=1)
-    network_interface_name: str = Field(default="", pattern=rf"^{_INTERFACE.pattern}$")
+    current_host: str = Field(pattern=_HOST, description="the name of one of hosts")
+    hosts: tuple[str, ...] = Field(
+        min_length=1, description="a list of names of hosts such as ['algo-1', 'algo-2']"
+    )
+    network_interface_name: str = Field(
+        default="",
+        pattern=rf"^{_INTERFACE.pattern}$",
+        description="the name of a network interface such as 'eth0'",
+    )
 
 
 _ConfigT = TypeVar("_ConfigT", bound=BaseModel)
@@ -178,16 +197,29 @@ def _read_hosts(path: Path) -> Hosts:
 
 
 def _validated(model: type[_ConfigT], value: object, where: str) -> _ConfigT:
+    """The value as a model; what is null in it is not there.
+
+    Raises:
+        OptionsError: A field is missing or has another type, a line each.
+    """
+    expected = {
+        field.alias or name: field.description for name, field in model.model_fields.items()
+    }
+    if not isinstance(value, dict):
+        names = ", ".join(expected)
+        raise OptionsError([f"{where}: got {value!r}, expected a JSON object with {names}"])
+    present = {name: one for name, one in value.items() if one is not None}
     try:
-        return model.model_validate(value)
+        return model.model_validate(present)
     except ValidationError as err:
+        wrong = dict.fromkeys(str(detail["loc"][0]) for detail in err.errors())
         raise OptionsError(
-            [
-                f"{where}: {'.'.join(map(str, detail['loc']))}: got {detail['input']!r}; "
-                f"{detail['msg'].lower()}"
-                for detail in err.errors()
-            ]
+            [f"{where}: {name}: {_got(present, name)} expected {expected[name]}" for name in wrong]
         ) from err
+
+
+def _got(present: Mapping[str, object], name: str) -> str:
+    return f"got {present[name]!r}," if name in present else "required, but not given;"
 
 
 def _read_object(path: Path) -> dict[str, object]:

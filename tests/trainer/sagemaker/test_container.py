@@ -127,16 +127,37 @@ def test_hosts_are_in_the_same_order_on_each(tmp_path: Path) -> None:
         (CHANNELS_FILE, {"../model": {}}, r"channel '\.\./model': expected up to 64 letters"),
         (CHANNELS_FILE, {"train": {"TrainingInputMode": "Fast"}}, "File, FastFile or Pipe"),
         (CHANNELS_FILE, {"train": {"RecordWrapperType": "rec"}}, "None or RecordIO"),
-        (CHANNELS_FILE, {"train": {"ContentType": 3}}, "channel train: ContentType: got 3"),
+        (
+            CHANNELS_FILE,
+            {"train": {"ContentType": 3}},
+            "channel train: ContentType: got 3, expected a text such as 'application/x-image'$",
+        ),
+        (CHANNELS_FILE, {"train": "x"}, "channel train: got 'x', expected a JSON object with Con"),
+        (CHANNELS_FILE, {"train": None}, "channel train: got None, expected a JSON object"),
+        (
+            CHANNELS_FILE,
+            {"train": {"AttributeNames": "class"}},
+            r"AttributeNames: got 'class', expected a list of texts such as \['source-ref'",
+        ),
+        (
+            CHANNELS_FILE,
+            {"train": {"AttributeNames": ["a", 1, 2]}},
+            r"train: AttributeNames: got \['a', 1, 2\], expected a list of texts such as [^\n]+$",
+        ),
         (CHANNELS_FILE, {"test": {}}, "channel test: .*/test is no folder"),
-        (HOSTS_FILE, {"hosts": ["a"]}, "current_host: got .*field required"),
+        (HOSTS_FILE, {"hosts": ["a"]}, "current_host: required, but not given; expected the name"),
+        (
+            HOSTS_FILE,
+            {"current_host": "a", "hosts": "a"},
+            "hosts: got 'a', expected a list of names",
+        ),
         (HOSTS_FILE, {"current_host": "b", "hosts": ["a"]}, "expected one of hosts, a"),
-        (HOSTS_FILE, {"current_host": "a", "hosts": []}, "hosts: got"),
+        (HOSTS_FILE, {"current_host": "a", "hosts": []}, r"hosts: got \[\], expected a list"),
         (HOSTS_FILE, {"current_host": "a", "hosts": ["a", "--x"]}, "got '--x'"),
         (
             HOSTS_FILE,
             {"current_host": "a", "hosts": ["a"], "network_interface_name": "eth0 x"},
-            "network_interface_name: got 'eth0 x'",
+            "network_interface_name: got 'eth0 x', expected the name of a network interface",
         ),
     ],
 )
@@ -147,6 +168,21 @@ def test_what_cannot_be_is_refused_with_its_place(
     folders = configured(tmp_path, **{name.removesuffix(".json"): content})
     with pytest.raises(OptionsError, match=said):
         read_container(folders)
+
+
+def test_what_is_null_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "input" / "data" / "train").mkdir(parents=True)
+    null = dict.fromkeys(
+        ("ContentType", "TrainingInputMode", "RecordWrapperType", "AttributeNames", "Other")
+    )
+    resources = {"current_host": "a", "hosts": ["a"], "network_interface_name": None}
+    folders = configured(tmp_path, inputdataconfig={"train": null}, resourceconfig=resources)
+    container = read_container(folders)
+    train = folders.data / "train"
+    assert container.channels == {
+        "train": Channel("train", train, None, pipe=False, recordio_wrapper=False)
+    }
+    assert container.hosts == Hosts("a", ("a",), "")
 
 
 def test_flags_win_over_a_file_of_hyperparameters(tmp_path: Path) -> None:
