@@ -6,10 +6,13 @@ import httpx
 import pytest
 import torch
 
+from tests.e2e.containers import container
 from tests.e2e.random_models import publish_detector, publish_segmenter
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import noise_png
+from tests.tiny_detector import publish_colour_detector
 from tests.tiny_models import publish_colour_model
+from tests.tiny_segmenter import publish_colour_segmenter
 from trainer.checkpoints import Checkpoint
 
 
@@ -74,3 +77,19 @@ def png_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed, file in enumerate(files):
         file.write_bytes(noise_png(seed))
     return files
+
+
+@pytest.fixture(scope="session")
+def vision(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a container with a model of each task, and files of the trainer beside them.
+
+    The models are `colour`, a classifier; `parts`, a segmenter; `boxes`, a detector.
+    """
+    folder = tmp_path_factory.mktemp("container")
+    models = folder / "ml" / "model"
+    publish_colour_model(models, "colour")
+    publish_colour_segmenter(models, "parts")
+    publish_colour_detector(models, "boxes")
+    (models / "labels_info.json").write_text('{"labels": ["red", "green", "blue"]}')
+    with container(folder) as server, server.client() as client:
+        yield client
