@@ -28,6 +28,16 @@ def test_every_folder_of_the_container_is_mounted_as_it_is_used() -> None:
         assert not found[str(folder)].get("readOnly")
 
 
+def test_the_job_has_folders_of_its_own_on_the_volumes_that_others_share() -> None:
+    folders, found = Folders(), mounts()
+    written = [folders.model, folders.checkpoints, folders.failure.parent]
+    places = {(found[str(path)]["name"], found[str(path)]["subPath"]) for path in written}
+    assert len(places) == len(written)
+    assert {(name, Path(path).parent) for name, path in places} == {
+        ("runs", Path("sagemaker/shapes"))
+    }
+
+
 def test_its_words_are_good_and_only_the_data_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
