@@ -48,21 +48,30 @@ class SageMakerHyperparameters(Options):
     """What a training job asks of an algorithm."""
 
     @classmethod
-    def parse(cls, values: Mapping[str, str]) -> Self:
+    def parse(cls, values: Mapping[str, str], *, further: bool = False) -> Self:
         """Check the values of hyperparameters.json.
+
+        Args:
+            values: The values by name.
+            further: Whether a model of the job's own is trained further, so that no weights of the
+                hub count.
 
         Raises:
             OptionsError: One line for each unknown name, each value out of its range, and each
                 combination that cannot be.
         """
         wanted = build(cls, {name: unquoted(value) for name, value in values.items()})
-        if faults := wanted.faults():
+        if faults := wanted.faults() + ([] if further else wanted.pretrained_faults()):
             raise OptionsError(faults)
         return wanted
 
     @abstractmethod
     def faults(self) -> list[str]:
         """What cannot be wanted together, one line each."""
+
+    @abstractmethod
+    def pretrained_faults(self) -> list[str]:
+        """What weights of the hub cannot start, one line each."""
 
     @abstractmethod
     def recipe(self, host: Host = ALONE) -> Hyperparameters:
@@ -97,9 +106,9 @@ class Algorithm:
     task: TaskName
     hyperparameters: type[SageMakerHyperparameters]
 
-    def parse(self, values: Mapping[str, str]) -> SageMakerHyperparameters:
+    def parse(self, values: Mapping[str, str], *, further: bool) -> SageMakerHyperparameters:
         """As `SageMakerHyperparameters.parse`."""
-        return self.hyperparameters.parse(values)
+        return self.hyperparameters.parse(values, further=further)
 
 
 def split_note(name: str, batch_size: int, share: int, host: Host) -> list[str]:

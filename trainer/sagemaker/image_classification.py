@@ -168,10 +168,27 @@ class ImageClassification(SageMakerHyperparameters):
             )
         return (
             faults
-            + self._pretrained_faults()
             + beta_faults(self.optimizer, self.beta_1, self.beta_2)
             + epsilon_faults("eps", self.optimizer, self.eps)
         )
+
+    def pretrained_faults(self) -> list[str]:
+        """What weights of ImageNet cannot start."""
+        if not self.use_pretrained_model:
+            return []
+        faults = []
+        if self.num_layers not in PRETRAINED_LAYERS:
+            known = ", ".join(map(str, PRETRAINED_LAYERS))
+            faults.append(
+                f"num_layers: got {self.num_layers} with use_pretrained_model, expected one of "
+                f"{known}, of which there are weights"
+            )
+        if self.image_shape != _PRETRAINED_SHAPE:
+            faults.append(
+                f"image_shape: got {self.image_shape} with use_pretrained_model, expected "
+                f"{_PRETRAINED_SHAPE}"
+            )
+        return faults
 
     def recipe(self, host: Host = ALONE) -> ClassificationHyperparameters:
         """A ResNet's training as MXNet does it."""
@@ -275,21 +292,3 @@ class ImageClassification(SageMakerHyperparameters):
         if self.precision_dtype == "float32":
             return "fp32"
         return "fp16" if host.has_gpu else "auto"
-
-    def _pretrained_faults(self) -> list[str]:
-        """What weights of ImageNet cannot start."""
-        if not self.use_pretrained_model:
-            return []
-        faults = []
-        if self.num_layers not in PRETRAINED_LAYERS:
-            known = ", ".join(map(str, PRETRAINED_LAYERS))
-            faults.append(
-                f"num_layers: got {self.num_layers} with use_pretrained_model, expected one of "
-                f"{known}, of which there are weights"
-            )
-        if self.image_shape != _PRETRAINED_SHAPE:
-            faults.append(
-                f"image_shape: got {self.image_shape} with use_pretrained_model, expected "
-                f"{_PRETRAINED_SHAPE}"
-            )
-        return faults

@@ -147,7 +147,7 @@ class ObjectDetection(SageMakerHyperparameters):
         return bool(SIZES[self.model.detector].hub_id) if asked is None else asked
 
     def faults(self) -> list[str]:
-        """One wish under two names, weights that there are none of, and divisions by 0."""
+        """One wish under two names, and divisions by 0."""
         first, second = self.train_only_on_top_layer, self.train_only_top_layer
         faults = beta_faults(self.optimizer, self.beta_1, self.beta_2)
         name, epsilon = self._epsilon
@@ -157,12 +157,16 @@ class ObjectDetection(SageMakerHyperparameters):
                 f"train_only_top_layer: got {second} beside train_only_on_top_layer {first}; "
                 "expected one of them, since they mean the same"
             )
-        if self.is_pretrained and not SIZES[self.model.detector].hub_id:
-            faults.append(
-                f"use_pretrained_model: got True, but the hub has no weights of "
-                f"{self.model.detector}; expected False"
-            )
         return faults
+
+    def pretrained_faults(self) -> list[str]:
+        """Weights that there are none of."""
+        if not self.is_pretrained or SIZES[self.model.detector].hub_id:
+            return []
+        return [
+            f"use_pretrained_model: got True, but the hub has no weights of {self.model.detector}; "
+            "expected False"
+        ]
 
     def recipe(self, host: Host = ALONE) -> DetectionHyperparameters:
         """A detector's training at a constant rate."""

@@ -129,6 +129,10 @@ class SemanticSegmentation(SageMakerHyperparameters):
             )
         return faults
 
+    def pretrained_faults(self) -> list[str]:
+        """None: the hub has both backbones, at any size."""
+        return []
+
     def recipe(self, host: Host = ALONE) -> SegmentationHyperparameters:
         """A dilated ResNet's training as GluonCV does it."""
         return build(

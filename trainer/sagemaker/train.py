@@ -92,9 +92,10 @@ def _gpus() -> int:
 def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> TrainingJob:
     folders = Folders(settings.base_dir)
     container = read_container(folders)
-    asked = ALGORITHMS[settings.algorithm].parse({**container.hyperparameters, **given.values()})
-    architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
     channel = container.channels.get(MODEL_CHANNEL)
+    values = {**container.hyperparameters, **given.values()}
+    asked = ALGORITHMS[settings.algorithm].parse(values, further=channel is not None)
+    architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
     start = (
         None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)
     )

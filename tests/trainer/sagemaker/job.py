@@ -16,4 +16,4 @@ REQUIRED: Final[Mapping[TaskName, Mapping[str, str]]] = {
 
 def asked(algorithm: TaskName, /, **values: str) -> SageMakerHyperparameters:
     """What a job asks for with these hyperparameters and the required ones."""
-    return ALGORITHMS[algorithm].parse({**REQUIRED[algorithm], **values})
+    return ALGORITHMS[algorithm].parse({**REQUIRED[algorithm], **values}, further=False)

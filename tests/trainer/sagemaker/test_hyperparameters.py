@@ -224,7 +224,8 @@ def assert_same_default(default: object, cells: list[str], name: str) -> None:
 def test_every_fault_has_a_line() -> None:
     with pytest.raises(OptionsError) as caught:
         ALGORITHMS["image-classification"].parse(
-            {"num_classes": "0", "epochs": "many", "momentun": "0.9", "optimizer": "adamw"}
+            {"num_classes": "0", "epochs": "many", "momentun": "0.9", "optimizer": "adamw"},
+            further=False,
         )
     assert sorted(caught.value.problems) == [
         "epochs: got 'many', expected int in (0, inf)",

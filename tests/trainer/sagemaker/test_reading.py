@@ -8,6 +8,13 @@ from PIL import Image
 
 from contract.errors import OptionsError
 from tests.trainer.conftest import write_digits
+from tests.trainer.sagemaker.containers import (
+    CHANNELS,
+    failure,
+    train,
+    write_channels,
+    write_container,
+)
 from tests.trainer.sagemaker.job import asked
 from trainer.datasets.dataset import TRAIN, VALIDATION
 from trainer.sagemaker.channel import Channel
@@ -55,6 +62,17 @@ def test_another_number_of_training_pictures_is_warned_of(
     assert [sample.target for sample in dataset.splits[TRAIN]] == [0, 0, 1, 1]
     told = f"num_training_samples is {given}, but the train channel holds 4 pictures"
     assert any(warning.startswith(told) for warning in dataset.warnings) == warned
+
+
+def test_the_weights_of_the_hub_are_not_asked_for_beside_a_model_channel(tmp_path: Path) -> None:
+    folders = write_container(tmp_path, use_pretrained_model="1")
+    assert train(folders) == 2
+    assert failure(folders).startswith("ClientError: num_layers: got 20 with use_pretrained_model")
+    names = (*CHANNELS, "model")
+    write_channels(folders, {name: {"ContentType": "application/x-image"} for name in names})
+    (folders.data / "model").mkdir()
+    assert train(folders) == 2
+    assert failure(folders).startswith("ClientError: channel model: ")
 
 
 def test_masks_are_read_by_the_number_of_classes(tmp_path: Path) -> None:
