@@ -9,6 +9,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 url, model, picture = sys.argv[1:]
 body = {
     "instances": [{"data": base64.b64encode(Path(picture).read_bytes()).decode()}],

@@ -9,6 +9,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+if len(sys.argv) not in (3, 4):
+    sys.exit(__doc__)
 url, picture, *model = sys.argv[1:]
 body = {"instances": [{"data": base64.b64encode(Path(picture).read_bytes()).decode()}]}
 query = f"?model={model[0]}" if model else ""

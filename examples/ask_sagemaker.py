@@ -9,6 +9,8 @@ from pathlib import Path
 
 import boto3
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 url, model, picture = sys.argv[1:]
 client = boto3.client(
     "sagemaker-runtime",

@@ -8,6 +8,8 @@ import base64
 import sys
 from pathlib import Path
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 url, model, picture = sys.argv[1:]
 sys.argv[1:] = []  # KServe parses argv when it is imported
 

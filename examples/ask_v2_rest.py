@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import tritonclient.http as triton
 
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 address, model, picture = sys.argv[1:]
 client = triton.InferenceServerClient(address)
 image = triton.InferInput("image", [1], "BYTES")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.e2e.conftest import ThreeTasks
@@ -37,6 +38,15 @@ def test_ask_mask_writes_a_mask_of_the_pictures_size(
     with Image.open(mask) as written, Image.open(png_files[2]) as picture:
         assert written.size == picture.size
         np.testing.assert_array_equal(np.asarray(written), rows)
+
+
+@pytest.mark.parametrize("name", ["ask_boxes", "ask_mask", "ask_easymaker", "ask_v1"])
+def test_an_example_without_arguments_says_how_it_is_run(name: str) -> None:
+    command = [sys.executable, f"examples/{name}.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"python examples/{name}.py http://localhost:8080 " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def run_example(name: str, *arguments: str) -> str:

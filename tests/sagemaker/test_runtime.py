@@ -117,6 +117,14 @@ def test_the_example_prints_the_score_of_each_class(served: Served, tmp_path: Pa
     assert done.stdout.splitlines() == expected
 
 
+def test_the_example_without_arguments_says_how_it_is_run() -> None:
+    command = [str(PYTHON), "examples/ask_sagemaker.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "python examples/ask_sagemaker.py http://localhost:8080 MODEL PICTURE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 LONG = "a" * 65
 
 
