@@ -34,6 +34,7 @@ _RAW: Final = 7 << 3 | 2
 """The tag of raw_input_contents."""
 
 _LONGEST_VARINT: Final = 10
+_MOST_NUMBER: Final = (1 << 29) - 1  # that a field may have; the least is 1
 
 Span = tuple[int, int]
 """From where to where a message within the message lies."""
@@ -97,6 +98,8 @@ def fields_of(wire: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, 
     while at < stop:
         start = at
         tag, at = _varint(wire, at)
+        if not 1 <= tag >> 3 <= _MOST_NUMBER:
+            raise DecodeError(f"field number {tag >> 3}")
         value, at = _value(wire, at, tag & 7)
         if at > stop:
             raise DecodeError("cut off")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.errors import TooMany
 from server.protocol import oip_pb2 as oip
-from server.protocol.wire import MOST_FIELDS, Split, split_raw
+from server.protocol.wire import MOST_FIELDS, Split, fields_of, length_prefixed, prefix, split_raw
 
 NAMES = st.text(max_size=3)
 FORMS = st.sampled_from([b"", b"\x08\x96\x01", b"\x99\x06" + bytes(8), b"\x9d\x06" + bytes(4)])
@@ -57,6 +57,18 @@ def test_a_message_that_is_cut_is_none_or_a_shorter_one(wire: bytes, data: st.Da
 def test_what_is_no_message_is_refused(wire: bytes) -> None:
     with pytest.raises(DecodeError):
         split_raw(wire)
+
+
+@pytest.mark.parametrize("number", [0, 1 << 29, 1 << 32])
+def test_a_field_without_a_number_is_refused(number: int) -> None:
+    """In what protobuf does not see, too: the contents of a large message's inputs."""
+    field = prefix(0, number << 3)[1:] + b"\x00"
+    entry = length_prefixed(5 << 3 | 2, field)
+    for wire in (field, length_prefixed(5 << 3 | 2, entry) + b"\x3a\x80\x80\x10" + bytes(1 << 18)):
+        with pytest.raises(DecodeError):
+            oip.ModelInferRequest.FromString(wire)
+    with pytest.raises(DecodeError, match=f"field number {number}$"):
+        list(fields_of(field, 0, len(field)))
 
 
 def test_fields_are_limited() -> None:
