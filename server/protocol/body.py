@@ -64,9 +64,7 @@ class Bodies:
         Raises:
             Exception: Whatever it raises.
         """
-        if size <= LARGE:
-            return parse()
-        return await asyncio.get_running_loop().run_in_executor(self._parser, parse)
+        return await _done(parse, size, self._parser)
 
     async def write(self, size: int, write: Callable[[], MadeT]) -> MadeT:
         """What `write` makes of `size` bytes of outputs; in a thread if they are many.
@@ -74,9 +72,7 @@ class Bodies:
         Raises:
             Exception: Whatever it raises.
         """
-        if size <= LARGE:
-            return write()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, write)
+        return await _done(write, size, self._writer)
 
     async def json(self, body: bytes) -> object:
         """The JSON of a body, whatever its Content-Type says.
@@ -95,6 +91,12 @@ class Bodies:
         """
         body = await read_body(request, self.max_bytes)
         return await self.parse(len(body), lambda: parse_json_object(body, self.max_depth))
+
+
+async def _done(job: Callable[[], MadeT], size: int, threads: ThreadPoolExecutor) -> MadeT:
+    if size <= LARGE:
+        return job()
+    return await asyncio.get_running_loop().run_in_executor(threads, job)
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
