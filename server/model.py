@@ -18,7 +18,6 @@ import kserve
 from contract.model_config import Json, TensorSpec
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotReady, NoVersions, RequestError, VersionNotReady
-from server.instances import parse_predict_request
 from server.stamps import ModelStamp, VersionStamp
 from server.version import Version
 
@@ -202,23 +201,6 @@ class ServedModel(kserve.Model):
             RequestError, ModelNotFound, NotReady: As `version`.
         """
         return self.version(number).in_use()
-
-    async def predict(
-        self,
-        payload: object,
-        headers: Mapping[str, str] | None = None,
-        response_headers: Mapping[str, str] | None = None,
-    ) -> dict[str, object]:
-        """Answer a V1 request: {"instances": [{"data": base64}]} -> {"predictions": [...]}.
-
-        Raises:
-            RequestError: The payload is not of that form, or a picture of it cannot be used.
-            NotReady: The model has no version that can answer.
-            QueueFull: Too many pictures wait already.
-        """
-        with self.use() as version:
-            request = parse_predict_request(payload, version.vision_task.options)
-            return {"predictions": await version.answer(self.decoder, request)}
 
     def get_input_types(self) -> list[dict[str, Json]]:
         """The inputs as V2 metadata."""

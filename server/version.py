@@ -129,27 +129,6 @@ class Version:
             self._cache.close()
         self._executor.shutdown(wait=False)
 
-    async def answer(self, decoder: Decoder, request: PredictRequest) -> list[object]:
-        """The task's answer for each picture, in their order.
-
-        Raises:
-            NoVisionTask: The model answers tensors alone.
-            AnswerTooLarge: The answers together are over MAX_ANSWER_BYTES.
-            BadPicture: Names the first picture that cannot be used.
-            QueueFull: Too many pictures wait already.
-            QueueTimeout: They waited for too long.
-        """
-        task = self.vision_task
-        return await self.make(decoder, request, Rendering(task.answer, task.answer_bytes))
-
-    async def render(
-        self, decoder: Decoder, request: PredictRequest, media_type: str
-    ) -> list[bytes]:
-        """The same, rendered as one of the task's media types."""
-        task = self.vision_task
-        rendered = partial(task.render, media_type)
-        return await self.make(decoder, request, Rendering(rendered, task.answer_bytes))
-
     async def infer(
         self, decoder: Decoder, request: InferRequest
     ) -> dict[str, NDArray[np.generic]]:
@@ -186,10 +165,15 @@ class Version:
     async def make(
         self, decoder: Decoder, request: PredictRequest, rendering: Rendering[AnswerT]
     ) -> list[AnswerT]:
-        """The answer for each picture in a form of the task's; much is made beside the event loop.
+        """The answer for each picture, in their order, in a form of the task's.
+
+        Much is made beside the event loop.
 
         Raises:
-            AnswerTooLarge, BadPicture, QueueFull, QueueTimeout: As `answer`.
+            AnswerTooLarge: The answers together are over MAX_ANSWER_BYTES.
+            BadPicture: Names the first picture that cannot be used.
+            QueueFull: Too many pictures wait already.
+            QueueTimeout: They waited for too long.
         """
         options = request.options
         self._check_instances(len(request.sources))

@@ -12,10 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from server.media_types import JSON
 from server.protocol.compression import choose_encoding, compress
-from server.protocol.long_json import json_pieces, written_items
+from server.protocol.long_json import json_pieces
 from server.rendering import Body
 
-_FEW: Final = 16
 _SENT: Final = 1 << 18  # bytes that are sent at once
 _SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
 _LARGE_BODY: Final = 64 * 1024  # more is packed in a thread
@@ -78,16 +77,6 @@ def _portions(pieces: Sequence[Body]) -> Iterator[Body]:
 def pieces_of(response: Response) -> Sequence[Body]:
     """The body of a response."""
     return response.pieces if isinstance(response, PiecesResponse) else [bytes(response.body)]
-
-
-async def list_json(items: object) -> object:
-    """A list for `json_response`; one of many items is written already, in a thread.
-
-    One item at a time, because writing holds the interpreter; what is no list is given back.
-    """
-    if not isinstance(items, list) or len(items) <= _FEW:
-        return items
-    return await asyncio.to_thread(written_items, items)
 
 
 async def encoded_response(response: Response, accept_encoding: str | None) -> Response:

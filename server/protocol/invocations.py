@@ -5,7 +5,7 @@ transform"; for the bodies, the pages of its built-in vision algorithms.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -17,16 +17,16 @@ from contract.errors import OptionsError
 from contract.options import Options, build
 from server.errors import RequestError, TimeOver
 from server.instances import PredictRequest
-from server.media_types import JSON, JSON_LINES
 from server.model import ServedModel
 from server.protocol.accept import ACCEPT, Form, choose_form, takes_anything
+from server.protocol.answers import check_count, joined
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import name_request
 from server.protocol.http import json_response, response_of
 from server.protocol.invocation_body import read_pictures
 from server.protocol.invoke_parameters import read_parameters
-from server.rendering import Body, Dialect
+from server.rendering import Dialect
 from server.repository import Repository
 from server.settings import ServerOptions
 from server.version import Version
@@ -145,32 +145,6 @@ def options_of(form: Form, options: type[Options]) -> Options:
         return build(options, form.parameters)
     except OptionsError as err:
         raise RequestError(f"Accept: {'; '.join(err.problems)}"[:500]) from err
-
-
-def check_count(media_type: str, count: int) -> None:
-    """Refuse several pictures before the model sees them, if the media type is of one.
-
-    Raises:
-        RequestError: It is.
-    """
-    if count > 1 and media_type not in _JOINERS:
-        raise RequestError(f"{count} instances; an answer as {media_type} is of one picture")
-
-
-def joined(media_type: str, answers: Sequence[Body]) -> Sequence[Body]:
-    """The answers to the pictures of a request as one body, in pieces."""
-    return answers if len(answers) == 1 else _JOINERS[media_type](answers)
-
-
-def _listed(answers: Sequence[Body]) -> Sequence[Body]:
-    separated = [piece for answer in answers for piece in (b",", answer)]
-    return [b"[", *separated[1:], b"]"]
-
-
-_JOINERS: Final[Mapping[str, Callable[[Sequence[Body]], Sequence[Body]]]] = {
-    JSON: _listed,
-    JSON_LINES: list,
-}
 
 
 def execution_parameters(options: ServerOptions) -> dict[str, int | str]:

@@ -31,12 +31,7 @@ def flat_json(data: NDArray[np.generic] | Sequence[str | tuple[str, ...]]) -> ob
     items: NDArray[np.generic] | Sequence[object] = data
     if not isinstance(data, np.ndarray):
         items = [item if isinstance(item, str) else _written_text(item) for item in data]
-    return items if len(items) <= _PART else _written_list(items, _PART)
-
-
-def written_items(items: Sequence[object]) -> Written:
-    """A list, each of whose items is written by itself."""
-    return _written_list(items, 1)
+    return items if len(items) <= _PART else _written_list(items)
 
 
 def json_pieces(content: object) -> list[bytes]:
@@ -64,11 +59,11 @@ def json_pieces(content: object) -> list[bytes]:
     return pieces
 
 
-def _written_list(items: NDArray[np.generic] | Sequence[object], part: int) -> Written:
-    """A list of which `part` items are written at once."""
+def _written_list(items: NDArray[np.generic] | Sequence[object]) -> Written:
+    """A list of which `_PART` items are written at once."""
     pieces: list[bytes] = []
-    for start in range(0, len(items), part):
-        written = json_pieces(items[start : start + part])
+    for start in range(0, len(items), _PART):
+        written = json_pieces(items[start : start + _PART])
         written[0] = (b"," if start else b"[") + written[0][1:]
         written[-1] = written[-1][:-1]
         pieces += written

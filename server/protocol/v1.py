@@ -5,21 +5,25 @@ NHN Cloud's AI EasyMaker algorithm guide, "Create Endpoint and Request Inference
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.errors import NotReady, RequestError
+from server.errors import NotReady
 from server.instances import parse_predict_request
 from server.media_types import JSON
 from server.model import ServedModel
 from server.protocol.accept import choose_media_type
+from server.protocol.answers import check_count, joined, listed
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
-from server.protocol.http import json_response, list_json
+from server.protocol.http import json_response, response_of
+from server.rendering import Body
 from server.repository import Repository
+from server.version import Version
 
 
 class V1:
@@ -49,13 +53,13 @@ class V1:
         model = self._repository.find(request.path_params["name"])
         async with self._bodies.received(request) as body:
             payload = await self._bodies.json(body)
-            offered = (JSON, *model.version().vision_task.media_types)
-            media_type = choose_media_type(request.headers.get("accept"), offered)
-            if media_type == JSON:
-                answer = await model.predict(payload)
-                predictions = await list_json(answer["predictions"])
-                return json_response({"predictions": predictions})
-            return Response(await self._render(model, payload, media_type), media_type=media_type)
+            with model.use() as version:
+                forms = version.vision_task.labelled()
+                media_type = choose_media_type(request.headers.get("accept"), tuple(forms))
+                answers = await _answers(model, version, payload, media_type)
+        if media_type == JSON:
+            return _written(_predictions(answers))
+        return _written(answers, media_type)
 
     async def inference(self, request: Request) -> Response:
         """Answer EasyMaker's request with the body of its guide."""
@@ -63,12 +67,10 @@ class V1:
         async with self._bodies.received(request) as body:
             payload = await self._bodies.json(body)
             with model.use() as version:
-                asked = parse_predict_request(payload, version.vision_task.options)
-                answers = await version.answer(model.decoder, asked)
-        written = await list_json(answers)
-        if not version.vision_task.bare_answer:
-            return json_response({"predictions": written})
-        return json_response(answers[0] if len(answers) == 1 else written)
+                answers = await _answers(model, version, payload, JSON)
+        if version.vision_task.bare_answer:
+            return _written(joined(JSON, answers))
+        return _written(_predictions(answers))
 
     async def models(self, _request: Request) -> Response:
         """The names of the models."""
@@ -83,12 +85,20 @@ class V1:
             raise NotReady(model.name, model.reason)
         return json_response({"name": model.name, "ready": True})
 
-    async def _render(self, model: ServedModel, payload: object, media_type: str) -> bytes:
-        """The answer to a request of one picture, as a body of that media type."""
-        with model.use() as version:
-            asked = parse_predict_request(payload, version.vision_task.options)
-            if len(asked.sources) != 1:
-                raise RequestError(
-                    f"{len(asked.sources)} instances; an answer as {media_type} is of one picture"
-                )
-            return (await version.render(model.decoder, asked, media_type))[0]
+
+async def _answers(
+    model: ServedModel, version: Version, payload: object, media_type: str
+) -> Sequence[Body]:
+    """The answers to the pictures of a body."""
+    task = version.vision_task
+    asked = parse_predict_request(payload, task.options)
+    check_count(media_type, len(asked.sources))
+    return await version.make(model.decoder, asked, task.labelled()[media_type])
+
+
+def _predictions(answers: Sequence[Body]) -> Sequence[Body]:
+    return [b'{"predictions":', *listed(answers), b"}"]
+
+
+def _written(pieces: Sequence[Body], media_type: str = JSON) -> Response:
+    return response_of(pieces, HTTPStatus.OK, {"content-type": media_type})

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
@@ -49,7 +48,6 @@ class Segmentation(Task):
     """Answers with 512 rows of 512 class ids, EasyMaker's format, unless asked otherwise."""
 
     options: ClassVar[type[Options]] = SegmentationOptions
-    media_types: ClassVar[tuple[str, ...]] = (PNG,)
 
     def __init__(self, config: ModelConfig, labels: tuple[str, ...]) -> None:
         super().__init__(config, labels)
@@ -73,22 +71,15 @@ class Segmentation(Task):
         if _own(options).format == "png":
             return {"png": base64.b64encode(encode_png(label_map)).decode()}
         if _own(options).format == "rle":
-            runs = [
+            return [
                 {"label": self.labels[index], "label_id": index, "rle": rle}
                 for index, rle in run_lengths(label_map).items()
             ]
-            return orjson.Fragment(orjson.dumps(runs, option=orjson.OPT_SERIALIZE_NUMPY))
-        return orjson.Fragment(orjson.dumps(label_map, option=orjson.OPT_SERIALIZE_NUMPY))
+        return label_map
 
-    def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
-        """The label map as an indexed PNG."""
-        asked = _own(options)
-        if "format" in asked.model_fields_set and asked.format != "png":
-            raise RequestError(
-                f"Accept asks for {media_type}, parameters.format for {asked.format!r}; "
-                "expected one of both, or png"
-            )
-        return encode_png(_sized(outputs["label_map"], picture, asked))
+    def labelled(self) -> Mapping[str, Rendering[Body]]:
+        """As JSON, and the label map alone as an indexed PNG."""
+        return {**super().labelled(), PNG: Rendering(_png, self.answer_bytes)}
 
     def indexed(self, _dialect: Dialect) -> Mapping[str, Rendering[Body]]:
         """The label map at the picture's own size, as a PNG; of a model with logits, records."""
@@ -100,6 +91,16 @@ class Segmentation(Task):
 
     def _record_bytes(self, height: int, width: int, _options: Options) -> int:
         return frame_bytes((1, len(self.labels), height, width))
+
+
+def _png(outputs: Row, picture: Picture, options: Options) -> bytes:
+    asked = _own(options)
+    if "format" in asked.model_fields_set and asked.format != "png":
+        raise RequestError(
+            f"Accept asks for {PNG}, parameters.format for {asked.format!r}; "
+            "expected one of both, or png"
+        )
+    return encode_png(_sized(outputs["label_map"], picture, asked))
 
 
 def _own_size_png(outputs: Row, picture: Picture, _options: Options) -> bytes:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import orjson
 from pydantic import ConfigDict
 
 from contract.model_config import ModelConfig
@@ -15,6 +16,7 @@ from contract.options import Options
 from contract.pictures import Fit, Picture
 from server.errors import LoadError
 from server.execution import Row
+from server.media_types import JSON
 from server.rendering import Body, Dialect, Rendering
 
 
@@ -44,9 +46,6 @@ class Task(ABC):
     bare_answer: ClassVar[bool] = False
     """Whether EasyMaker's `/inference` gives the answer without the `predictions` wrapper."""
 
-    media_types: ClassVar[tuple[str, ...]] = ()
-    """Beside JSON, what an answer can be rendered as."""
-
     indexed_options: ClassVar[type[Options]] = Options
     """What may be said of an answer with the classes' indices."""
 
@@ -74,9 +73,9 @@ class Task(ABC):
     def answer(self, outputs: Row, picture: Picture, options: Options) -> object:
         """The answer for one picture: what orjson writes, numpy arrays included."""
 
-    def render(self, media_type: str, outputs: Row, picture: Picture, options: Options) -> bytes:
-        """The answer for one picture as one of `media_types`."""
-        raise AssertionError(f"{media_type} is none of {self.media_types}")
+    def labelled(self) -> Mapping[str, Rendering[Body]]:
+        """The answers with the labels, by media type, JSON first. Their options are `options`."""
+        return {JSON: Rendering(self._written, self.answer_bytes)}
 
     @abstractmethod
     def indexed(self, dialect: Dialect) -> Mapping[str, Rendering[Body]]:
@@ -84,3 +83,9 @@ class Task(ABC):
 
         Their options are `indexed_options`.
         """
+
+    def _written(self, outputs: Row, picture: Picture, options: Options) -> bytes:
+        """The answer as JSON: to let go of its objects, for many pictures at once, takes long."""
+        return orjson.dumps(
+            self.answer(outputs, picture, options), option=orjson.OPT_SERIALIZE_NUMPY
+        )

@@ -12,19 +12,10 @@ from starlette.types import Message
 from server.protocol.http import (
     encoded_response,
     json_response,
-    list_json,
-    pieces_of,
     response_of,
 )
 from server.protocol.long_json import flat_json
 from tests.event_loop import counted_turns
-
-
-async def written(items: object) -> tuple[bytes, int]:
-    """The JSON of a list in an object, and how often the event loop came round meanwhile."""
-    async with counted_turns() as turns:
-        body = b"".join(pieces_of(json_response({"a": await list_json(items)})))
-        return body, turns()
 
 
 async def sent(response: Response) -> tuple[list[Message], int]:
@@ -40,19 +31,6 @@ async def sent(response: Response) -> tuple[list[Message], int]:
     async with counted_turns() as turns:
         await response({"type": "http"}, receive, send)
         return messages, turns()
-
-
-@pytest.mark.parametrize(("count", "free"), [(0, False), (1, False), (16, False), (17, True)])
-def test_a_list_of_many_answers_is_written_beside_the_event_loop(count: int, free: bool) -> None:
-    label = {"label": "日本", "score": 0.5}
-    items = [[label, np.arange(i)] for i in range(count)]
-    body, turns = asyncio.run(written(items))
-    assert (turns > 0) == free
-    assert json.loads(body) == {"a": [[label, list(range(i))] for i in range(count)]}
-
-
-def test_what_is_no_list_is_written_as_it_is() -> None:
-    assert asyncio.run(written({"b": 1}))[0] == b'{"a":{"b":1}}'
 
 
 @pytest.mark.parametrize("accept_encoding", [None, "deflate"])

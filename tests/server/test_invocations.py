@@ -9,8 +9,9 @@ import orjson
 from contract.options import build
 from server.decoder import Decoder
 from server.media_types import JSON, JSON_LINES
+from server.protocol.answers import joined
 from server.protocol.body import Bodies
-from server.protocol.invocations import Invocations, execution_parameters, joined
+from server.protocol.invocations import Invocations, execution_parameters
 from server.repository import Control
 from server.settings import ServerOptions
 from tests.repositories import break_version, repository

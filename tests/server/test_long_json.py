@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from server.bytes_elements import texts_of
-from server.protocol.long_json import flat_json, json_pieces, written_items
+from server.protocol.long_json import flat_json, json_pieces
 
 PART = 1 << 14
 
@@ -31,11 +31,6 @@ def test_long_strings_in_parts_are_the_strings() -> None:
     pieces = json_pieces({"data": flat_json(texts_of("x", words))})
     assert orjson.loads(b"".join(pieces)) == {"data": ["a", words[1], "", words[3]]}
     assert max(map(len, pieces)) < 150_000
-
-
-def test_items_written_one_by_one_are_the_list() -> None:
-    items = [{"a": np.arange(3)}, "x", [None]]
-    assert b"".join(json_pieces(written_items(items))) == b'[{"a":[0,1,2]},"x",[null]]'
 
 
 def test_what_is_no_json_is_refused() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from contract.pictures import Picture
 from server.decoder import Base64Text, Decoder
 from server.instances import PredictRequest
+from server.media_types import JSON
 from server.record import Record
 from server.repository import Control, Repository
 from server.request_digest import Files, Inputs, Tensors
@@ -312,7 +313,8 @@ async def answer(served: Repository, decoder: Decoder, ask: Ask) -> Any:
         try:
             if not ask.inputs:
                 sources = tuple(Base64Text(as_text(file)) for file in ask.pictures)
-                return await version.answer(decoder, PredictRequest(sources, RequestOptions()))
+                asked = PredictRequest(sources, RequestOptions())
+                return await version.make(decoder, asked, version.vision_task.labelled()[JSON])
             outputs = await version.infer(decoder, InferRequest("", ask.inputs, ask.outputs))
             return {name: (str(one.dtype), one.tolist()) for name, one in outputs.items()}
         except ValueError as err:

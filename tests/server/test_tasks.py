@@ -45,6 +45,15 @@ def test_equal_scores_are_answered_in_label_order() -> None:
     ]
 
 
+def test_each_answer_is_written_where_it_is_made() -> None:
+    """Not by who has all of a request's: to let go of a million objects takes 0.2 s at once."""
+    task = Classification(config(TensorSpec("scores", "FP32", (3,))), ("a", "b", "c"))
+    row, one = {"scores": np.array([0.25, 0.5, 0.125], np.float32)}, picture(1, 1)
+    written = task.labelled()["application/json"].make(row, one, Options())
+    assert isinstance(written, bytes)
+    assert orjson.loads(written) == task.answer(row, one, Options())
+
+
 @pytest.fixture
 def segmentation() -> Segmentation:
     return Segmentation(config(TensorSpec("label_map", "UINT8", (8, 8))), ("sky", "road", "car"))
@@ -59,14 +68,15 @@ def test_a_label_map_is_rows_of_ids(
     segmentation: Segmentation, label_map: NDArray[np.uint8]
 ) -> None:
     answer = segmentation.answer({"label_map": label_map}, picture(20, 10), SegmentationOptions())
-    assert orjson.loads(orjson.dumps(answer)) == label_map.tolist()
+    assert np.asarray(answer).tolist() == label_map.tolist()
 
 
 def test_a_label_map_as_png_holds_the_ids_and_a_palette(
     segmentation: Segmentation, label_map: NDArray[np.uint8]
 ) -> None:
     options = SegmentationOptions(size="original")
-    data = segmentation.render("image/png", {"label_map": label_map}, picture(16, 24), options)
+    rendering = segmentation.labelled()["image/png"]
+    data = rendering.make({"label_map": label_map}, picture(16, 24), options)
     image = Image.open(io.BytesIO(data))
     assert (image.mode, image.size) == ("P", (16, 24))
     expected = np.repeat(np.repeat(label_map, 3, axis=0), 2, axis=1)
@@ -108,8 +118,8 @@ def test_run_lengths_name_every_label_of_the_map(
     segmentation: Segmentation, label_map: NDArray[np.uint8]
 ) -> None:
     options = SegmentationOptions(format="rle")
-    fragment = segmentation.answer({"label_map": label_map}, picture(8, 8), options)
-    answer = orjson.loads(orjson.dumps(fragment))
+    rendering = segmentation.labelled()["application/json"]
+    answer = orjson.loads(rendering.make({"label_map": label_map}, picture(8, 8), options))
     assert [(run["label_id"], run["label"]) for run in answer] == [
         (0, "sky"),
         (1, "road"),
