@@ -3,14 +3,9 @@
     ServerError
     ├── RequestError              400, INVALID_ARGUMENT: the request cannot be understood
     │   ├── BadPicture            one picture of a request cannot be used; names its index
-    │   ├── BodyTooLarge          413: the body is over the limit
     │   ├── TooManyInstances      413: too many pictures
     │   ├── TooMany               413: too many rows, strings, outputs asked for
     │   ├── AnswerTooLarge        413: the answer would be
-    │   ├── NotAcceptable         406: the Accept header names no form that the answer has
-    │   ├── UnknownMediaType      415: the Content-Type is none that is read
-    │   ├── NoModelChosen         there are several models, and the request names none
-    │   ├── BadParameter          a parameter of AWS' API that cannot be used
     │   ├── NoVisionTask          the model answers tensors alone
     │   ├── AlreadyExists         400, ALREADY_EXISTS: the name is taken
     │   └── LoadFailed            a model that was asked to be loaded cannot be
@@ -25,9 +20,10 @@
     ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
     ├── QueueFull                 503, UNAVAILABLE: more waiting requests than allowed
     ├── QueueTimeout              503, UNAVAILABLE: its time in the queue was over
-    ├── TimeOver                  503, UNAVAILABLE: its time to be answered was over
     └── LoadError                 a model folder that cannot be served; never sent to a client
                                   but shown in the repository index
+
+Those that HTTP alone has stand in protocol/http_errors.py.
 
 4xx are the client's and are logged in one line; anything else that escapes a handler is ours: a
 traceback in the log, 500 and a constant text to the client.
@@ -75,18 +71,6 @@ class BadPicture(RequestError):
         super().__init__(f"instance {index}: {reason}")
 
 
-class BodyTooLarge(RequestError):
-    """The body is over the limit."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            f"request body is over {limit_bytes} bytes, the limit of this server "
-            "(--http_max_input_size); send fewer or smaller pictures in a request"
-        )
-
-
 class TooManyInstances(RequestError):
     """More pictures than a request may have."""
 
@@ -121,50 +105,6 @@ class AnswerTooLarge(RequestError):
             f"the answer would take over {limit_bytes} bytes of memory, the limit of this server; "
             "send fewer pictures in a request, or ask for less of each"
         )
-
-
-class NotAcceptable(RequestError):
-    """The Accept header, or what stands for it, names no form that the answer has.
-
-    Args:
-        accept: What it says.
-        offered: The forms there are.
-        said_by: Where it was read.
-    """
-
-    status = HTTPStatus.NOT_ACCEPTABLE
-
-    def __init__(self, accept: str, offered: Sequence[str], said_by: str = "Accept") -> None:
-        super().__init__(f"{said_by} is {accept!r}; the answer can be {' or '.join(offered)}")
-
-
-class UnknownMediaType(RequestError):
-    """The Content-Type is none that is read."""
-
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-
-    def __init__(self, content_type: str, known: Sequence[str]) -> None:
-        super().__init__(f"Content-Type is {content_type!r}; expected {' or '.join(known)}")
-
-
-class NoModelChosen(RequestError):
-    """There are several models, and the request names none.
-
-    Args:
-        known: Their names.
-        how: What names one.
-    """
-
-    def __init__(self, known: Sequence[str], how: str) -> None:
-        names = ", ".join(known) or "none"
-        super().__init__(f"this server has {len(known)} models; choose one by {how}: {names}")
-
-
-class BadParameter(RequestError):
-    """A parameter of AWS' API that cannot be used."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
 
 
 class NoVisionTask(RequestError):
@@ -313,19 +253,6 @@ class QueueTimeout(ServerError):
 
     def __init__(self) -> None:
         super().__init__("Request timeout expired")
-
-
-class TimeOver(ServerError):
-    """A request whose time to be answered was over."""
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    grpc_code = grpc.StatusCode.UNAVAILABLE
-
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(
-            f"the request was not answered within {limit_s:g} s, the limit of this server "
-            "(--invocations_timeout)"
-        )
 
 
 class LoadError(ServerError):

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.errors import NotAcceptable, RequestError
+from server.errors import RequestError
+from server.protocol.http_errors import NotAcceptable
 
 ACCEPT: Final = "Accept"
 

@@ -22,10 +22,7 @@ from typing import Final
 from starlette.responses import Response
 
 from server.errors import (
-    BadParameter,
-    BodyTooLarge,
     ModelNotFound,
-    NoModelChosen,
     NotReady,
     QueueFull,
     QueueTimeout,
@@ -34,6 +31,7 @@ from server.errors import (
 )
 from server.protocol.error_answers import INTERNAL_ERROR
 from server.protocol.http import json_response
+from server.protocol.http_errors import BadParameter, BodyTooLarge, NoModelChosen
 
 ERROR_TYPE: Final = "x-amzn-ErrorType"
 

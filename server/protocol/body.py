@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from contract.model_config import Json
-from server.errors import BodyTooLarge
 from server.json_text import parse_json, parse_json_object
 from server.protocol.compression import Decompressor
 from server.protocol.guarded_http import departures_of
+from server.protocol.http_errors import BodyTooLarge
 
 LARGE: Final = 256 * 1024
 """Bytes from which a body is parsed, or written, in a thread."""

@@ -4,8 +4,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from server.errors import NoModelChosen
 from server.model import ServedModel
+from server.protocol.http_errors import NoModelChosen
 from server.repository import Repository
 
 MODEL_HEADER: Final = "Aperture-Model"

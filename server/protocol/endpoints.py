@@ -20,11 +20,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.errors import BadParameter, ServerError
+from server.errors import ServerError
 from server.model import ServedModel
 from server.protocol.aws_errors import aws_error, internal_failure
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import InternalErrors, name_request, note_refusal
+from server.protocol.http_errors import BadParameter
 from server.protocol.invocations import Invocations
 from server.protocol.invoke_parameters import InvokeParameters, check_parameters, read_parameters
 from server.repository import Repository

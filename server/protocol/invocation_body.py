@@ -4,10 +4,10 @@ from typing import Final
 
 from contract.options import Options
 from server.decoder import Source
-from server.errors import UnknownMediaType
 from server.instances import parse_predict_request
 from server.media_types import JSON
 from server.protocol.body import Bodies
+from server.protocol.http_errors import UnknownMediaType
 
 _FILE: Final = "application/octet-stream"
 _UNTOLD: Final = ("", "application/x-www-form-urlencoded")

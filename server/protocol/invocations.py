@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from contract.errors import OptionsError
 from contract.options import Options, build
-from server.errors import RequestError, TimeOver
+from server.errors import RequestError
 from server.instances import PredictRequest
 from server.model import ServedModel
 from server.protocol.accept import ACCEPT, Form, choose_form, takes_anything
@@ -24,6 +24,7 @@ from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import name_request
 from server.protocol.http import json_response, response_of
+from server.protocol.http_errors import TimeOver
 from server.protocol.invocation_body import read_pictures
 from server.protocol.invoke_parameters import read_parameters
 from server.rendering import Dialect

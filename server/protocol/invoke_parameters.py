@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from server.errors import BadParameter
+from server.protocol.http_errors import BadParameter
 
 CUSTOM_ATTRIBUTES: Final = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID: Final = "X-Amzn-SageMaker-Inference-Id"

@@ -11,8 +11,8 @@ from starlette.types import Message
 
 from contract.options import build
 from server.decoder import Decoder
-from server.errors import NotAcceptable, TimeOver
 from server.protocol.body import LARGE, Bodies
+from server.protocol.http_errors import NotAcceptable, TimeOver
 from server.protocol.invocations import Invocations
 from server.settings import ServerOptions
 from tests.picture_files import noise_png

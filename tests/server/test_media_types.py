@@ -1,7 +1,8 @@
 import pytest
 
-from server.errors import NotAcceptable, RequestError
+from server.errors import RequestError
 from server.protocol.accept import choose_form, choose_media_type, takes_anything
+from server.protocol.http_errors import NotAcceptable
 
 OFFERED = ("application/json", "image/png")
 
