@@ -14,6 +14,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from contract.errors import OptionsError, RepositoryError
+from contract.repository import check_writable
 from trainer.errors import ArchiveError
 
 LARGEST: Final = 32 << 30
@@ -22,6 +24,20 @@ MOST_MEMBERS: Final = 10_000
 
 _LARGEST_READ: Final = 1 << 20
 _COMPRESSION: Final = 1  # weights hardly get smaller; more takes minutes of a large model
+
+
+def check_archive(archive: Path) -> None:
+    """Refuse a place that an archive cannot be written to; nothing of it is changed.
+
+    Raises:
+        OptionsError: It is a folder, or nothing can be written beside it.
+    """
+    if archive.is_dir():
+        raise OptionsError([f"archive: got {archive}, which is a folder; expected a file's path"])
+    try:
+        check_writable(archive.parent)
+    except RepositoryError as err:
+        raise OptionsError([f"archive: got {archive}, but {err}"]) from err
 
 
 def write_archive(folder: Path, archive: Path) -> None:

@@ -16,8 +16,10 @@ from typing import Final
 
 from contract.errors import OptionsError
 from contract.options import build
+from contract.repository import check_writable
 from trainer.errors import PeersLost, ProcessLost, Stopped, TrainerError
 from trainer.sagemaker.algorithms import ALGORITHMS
+from trainer.sagemaker.archive import check_archive
 from trainer.sagemaker.container import read_container
 from trainer.sagemaker.failure import outcome
 from trainer.sagemaker.folders import BASE_DIR, Folders
@@ -95,6 +97,9 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
     channel = container.channels.get(MODEL_CHANNEL)
     values = {**container.hyperparameters, **given.values()}
     asked = ALGORITHMS[settings.algorithm].parse(values, further=channel is not None)
+    if settings.archive is not None and container.hosts.rank == 0:
+        check_archive(settings.archive)
+    check_writable(folders.output_data)
     architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
     start = (
         None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)

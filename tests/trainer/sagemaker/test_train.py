@@ -155,13 +155,14 @@ def test_another_job_does_not_go_on_with_the_checkpoints(
 
 @pytest.mark.parametrize("names", ["the same", "others"])
 def test_a_former_jobs_model_is_where_the_next_begins(
-    done: Folders, tmp_path: Path, names: str
+    done: Folders, tmp_path: Path, names: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its head, too, whatever the classes are called."""
-    folders = container(tmp_path, done, learning_rate="0")
+    """Its head, too, whatever the classes are called; ImageNet's weights are no matter."""
+    folders = container(tmp_path, done, learning_rate="0", use_pretrained_model="1")
     if names == "others":
         name_classes(folders)
     assert train(folders) == 0
+    assert "use_pretrained_model: the model channel's weights go before" in caplog.text
     first, second = (one.model / "model" / "1" / "checkpoint" for one in (done, folders))
     former, weights = learnt(first), learnt(second)
     assert former.keys() == weights.keys()
@@ -231,7 +232,9 @@ def test_a_damaged_model_is_to_be_copied_again(done: Folders, tmp_path: Path, da
     folders = container(tmp_path)
     (folders.config / "inputdataconfig.json").unlink()
     shutil.copytree(done.model, folders.data / "model")
-    weights = folders.data / "model" / "model" / "1" / "checkpoint" / "model.safetensors"
+    model_dir = folders.data / "model" / "model"
+    newest = model_dir / str(max(list_versions(model_dir)))
+    weights = newest / "checkpoint" / "model.safetensors"
     if damage == "cut short":
         weights.write_bytes(weights.read_bytes()[:2000])
     else:
@@ -255,6 +258,27 @@ def test_bad_hyperparameters_end_before_torch_is_asked(
     assert any(line.startswith("error: learning_rate: got '1.5', expected") for line in lines)
     assert failure(folders).startswith("ClientError: ")
     assert not folders.model.exists()
+
+
+@pytest.mark.parametrize("place", ["file/model.tar.gz", "folder"])
+def test_an_archive_that_cannot_be_written_is_refused_before_the_training(
+    tmp_path: Path, place: str
+) -> None:
+    folders = write_container(tmp_path)
+    (tmp_path / "file").touch()  # in which no user can make a file, be it root
+    (tmp_path / "folder").mkdir()
+    assert train(folders, "--archive", str(tmp_path / place)) == 2
+    assert failure(folders).startswith(f"ClientError: archive: got {tmp_path / place}, ")
+    assert not folders.checkpoints.exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_path: Path) -> None:
+    folders = write_container(tmp_path)
+    folders.output_data.parent.mkdir()
+    folders.output_data.touch()
+    assert train(folders) == 1
+    assert failure(folders).startswith(f"ClientError: cannot write to {folders.output_data}: ")
+    assert not folders.checkpoints.exists()
 
 
 def test_a_channel_that_is_missing_is_named(tmp_path: Path) -> None:
