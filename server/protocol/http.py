@@ -1,7 +1,8 @@
 """What the answers of the REST protocols share: JSON and compression; and routes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -35,10 +36,14 @@ class PiecesResponse(Response):
         super().__init__(None, status, {**headers, "content-length": str(size)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; other work has its turn between two pieces, even if the client reads at once."""
+        """Send it; other work has its turn between two pieces, even if the client reads at once.
+
+        Each piece is let go of when it is sent: all at once, they too would hold the event loop.
+        """
         head = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **head})
-        for piece in _portions(self.pieces):
+        pieces, self.pieces = deque(self.pieces), ()
+        for piece in _portions(pieces.popleft() for _ in range(len(pieces))):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -56,7 +61,7 @@ def response_of(pieces: Sequence[Body], status: int, headers: Mapping[str, str])
     return PiecesResponse(pieces, status, headers)
 
 
-def _portions(pieces: Sequence[Body]) -> Iterator[Body]:
+def _portions(pieces: Iterable[Body]) -> Iterator[Body]:
     """The pieces as they are sent: long ones in parts, short ones with those behind them."""
     waiting: list[Body] = []
     size = 0

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import weakref
 import zlib
 
 import numpy as np
@@ -48,6 +49,26 @@ def test_a_long_answer_is_sent_in_pieces_that_leave_the_event_loop_free(
     assert max(map(len, bodies)) < 1 << 20
     assert turns >= len(pieces) - 1 > len(body) >> 20
     assert json.loads(zlib.decompress(body) if accept_encoding else body) == {"a": numbers.tolist()}
+
+
+def test_a_piece_is_let_go_of_when_it_is_sent() -> None:
+    """To let go of a hundred megabytes at the end would hold the event loop."""
+    pieces = [memoryview(bytes(1 << 18)) for _ in range(8)]
+    alive = [weakref.ref(piece) for piece in pieces]
+    response = response_of(pieces, 200, {})
+    del pieces
+    left: list[int] = []
+
+    async def send(_message: Message) -> None:
+        left.append(sum(piece() is not None for piece in alive))
+
+    async def receive() -> Message:
+        raise AssertionError("a response reads nothing")
+
+    asyncio.run(response({"type": "http"}, receive, send))
+    assert left[0] == 8
+    assert left[1:] == sorted(left[1:], reverse=True)
+    assert left[-1] <= 1
 
 
 def test_a_short_answer_is_sent_at_once() -> None:
