@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +12,28 @@ import yaml
 
 from images import ROOT, version
 from server.settings import ServerOptions
+from trainer.cli import run
 from trainer.settings import FitSettings
 
 FILE = ROOT / "compose.yaml"
+OF_ANOTHER_RUN = 2
+
+
+def services_of(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The services where these variables are set."""
+    text = re.sub(
+        r"\$\{(\w+):-([^{}]*)\}",
+        lambda found: environ.get(found[1]) or found[2],
+        FILE.read_text(encoding="utf-8"),
+    )
+    found: dict[str, Any] = yaml.safe_load(text)["services"]
+    return found
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    """The services, with the values that variables have where nothing is set."""
-    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", FILE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = yaml.safe_load(text)["services"]
-    return found
+    """The services where no variable is set."""
+    return services_of({})
 
 
 def test_compose_accepts_the_file() -> None:
@@ -57,6 +70,34 @@ def test_the_server_reads_what_the_trainer_wrote(services: dict[str, Any]) -> No
     assert "models:/models:ro" in services["serve"]["volumes"]
     assert "--model_repository=/models" in services["train"]["command"]
     assert "--model_repository=/models" in services["serve"]["command"]
+
+
+def test_another_training_with_a_folder_of_its_own_publishes_the_next_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(["sample-data", "--task=image-classification", "--count=2", f"{tmp_path}/data"], {})
+        == 0
+    )
+    assert _train({}, tmp_path, "0.01") == 0
+    assert _train({}, tmp_path, "0.02") == OF_ANOTHER_RUN
+    assert "give another --output_dir" in capsys.readouterr().err
+    assert _train({"RUN": "2"}, tmp_path, "0.02") == 0
+    assert {path.parent.name for path in (tmp_path / "models/model").glob("*/model.onnx")} == {
+        "1",
+        "2",
+    }
+
+
+def _train(environ: Mapping[str, str], folder: Path, learning_rate: str) -> int:
+    """What compose's training ends with, its volumes being folders here."""
+    args = services_of(environ)["train"]["command"]
+    variables = {"MODEL": "resnet-tiny", "INPUT_SIZE": "32", "NUM_TRAIN_EPOCHS": "1"}
+    variables |= {"LEARNING_RATE": learning_rate}
+    return run(
+        [arg.replace("=/", f"={folder}/") for arg in args],
+        {f"APERTURE_HP_{name}": value for name, value in variables.items()},
+    )
 
 
 def test_the_server_has_time_to_drain(services: dict[str, Any]) -> None:

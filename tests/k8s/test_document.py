@@ -1,11 +1,12 @@
 """docs/deploy.md names what is there, and shows what kubectl would print."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.k8s.pods import predictors_of, requested, trainers_of
-from tests.k8s.rendered import K8S, Manifest, kubectl, of_kind, rendered
+from tests.k8s.rendered import K8S, Manifest, kubectl, kustomize, of_kind, rendered
 
 TEXT = (K8S.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
 
@@ -60,6 +61,32 @@ def test_the_ports_are_those_of_the_runtime() -> None:
     (container,) = runtime["spec"]["containers"]
     first, second = (port["containerPort"] for port in container["ports"])
     assert f"service/shapes-predictor {first}:80 {second}:{second}" in TEXT
+
+
+@kubectl
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "s3"])
+def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
+    tmp_path: Path, overlay: str
+) -> None:
+    (patch,) = (block for block in _yaml_blocks() if block.startswith("patches:"))
+    (training,) = trainers_of(
+        _users_own(tmp_path, f"resources: [../k8s/overlays/{overlay}]\n{patch}")
+    )
+    (former,) = trainers_of(rendered(f"overlays/{overlay}"))
+    assert set(former.main["args"]) - set(training.main["args"]) == {"--output_dir=/runs/shapes/1"}
+    assert set(training.main["args"]) - set(former.main["args"]) == {"--output_dir=/runs/shapes/2"}
+
+
+def _yaml_blocks() -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def _users_own(folder: Path, text: str) -> tuple[Manifest, ...]:
+    """What a kustomization of a user's, in a folder beside k8s/, renders to."""
+    (folder / "k8s").symlink_to(K8S)
+    (folder / "mine").mkdir()
+    (folder / "mine" / "kustomization.yaml").write_text(text, encoding="utf-8")
+    return tuple(kustomize(folder / "mine"))
 
 
 def _printed(manifest: Manifest) -> str:
