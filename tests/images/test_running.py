@@ -88,7 +88,8 @@ def test_health_check_tells_ready_from_not(
     http, grpc = free_port(), free_port()
     ports = (f"APERTURE_HTTP_PORT={http}", f"APERTURE_GRPC_PORT={grpc}")
     check = serving.config["Healthcheck"]["Test"][1:]
-    asking = Container(serving, (), (), ports, None, check)
+    proxy = ("http_proxy=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1")  # none listens there
+    asking = Container(serving, (), (), (*ports, *proxy), None, check)
     with pytest.raises(AssertionError, match="Connection refused"):
         asking.finish()
     flags = ("--model_repository", "/models", "--shutdown_delay", "0")
@@ -104,7 +105,7 @@ def test_health_check_tells_ready_from_not(
     with container.running(tmp_path / "log") as running:
         live = f"http://127.0.0.1:{http}/v2/health/live"
         wait_for_url(live, running.started, running.log)
-        with pytest.raises(AssertionError, match="HTTP Error 503"):
+        with pytest.raises(AssertionError, match="status 503"):
             asking.finish()
 
 
