@@ -101,7 +101,8 @@ def predictors_of(manifests: tuple[Manifest, ...]) -> list[Pod]:
     pods = []
     for service in of_kind(manifests, "InferenceService"):
         stable = service["spec"]["predictor"]
-        canaries = [_merged(stable, c["predictor"]) for c in service["spec"].get("canary", ())]
+        # KServe merges the stable predictor below a canary's; these must not depend on it.
+        canaries = [canary["predictor"] for canary in service["spec"].get("canary", ())]
         for predictor in (stable, *canaries):
             runtime = runtimes[predictor["model"]["runtime"]]
             pods.append(_predictor(service, predictor, runtime))

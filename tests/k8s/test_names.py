@@ -245,6 +245,16 @@ def test_canaries_leave_the_stable_pods_most_of_the_requests() -> None:
         assert parse_options(pod.main["args"], {}).model_control_mode == "none"
 
 
+def test_a_canary_is_the_same_whether_the_stable_predictor_is_merged_below_it_or_not() -> None:
+    (service,) = of_kind(rendered("overlays/canary"), "InferenceService")
+    stable = service["spec"]["predictor"]
+    for canary in _of(service["spec"]["canary"]):
+        own = {"name", "minReplicas", "model"}
+        assert {**stable, **canary} == canary
+        assert {name for name in canary if canary[name] != stable.get(name)} == own
+        assert {**stable["model"], **canary["model"]} == canary["model"]
+
+
 def _of(canaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [canary["predictor"] for canary in canaries]
 
