@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -165,7 +166,7 @@ def build_image(engine: str, build: Build, environ: Mapping[str, str]) -> str:
     """Build an image and return the build's output, which is printed too.
 
     Raises:
-        ImagesError: The build fails.
+        ImagesError: The build fails, or the engine is not installed.
     """
     with tempfile.NamedTemporaryFile("w", prefix="pip-", suffix=".conf") as pip_conf:
         pip_conf.write(pip_settings(environ))
@@ -174,15 +175,15 @@ def build_image(engine: str, build: Build, environ: Mapping[str, str]) -> str:
 
 
 def size(engine: str, tag: str) -> str:
-    """The size of a built image on disk, in the engine's words."""
+    """The size of a built image on disk, in the engine's words.
+
+    Raises:
+        ImagesError: The engine knows no such image.
+    """
     if engine == "buildah":
-        listed = subprocess.run(
-            [engine, "images", "--json", tag], capture_output=True, text=True, check=True
-        )
-        return str(json.loads(listed.stdout)[0]["size"])
+        return str(json.loads(_answer([engine, "images", "--json", tag]))[0]["size"])
     command = [engine, "image", "inspect", "--format", "{{.Size}}", tag]
-    inspected = subprocess.run(command, capture_output=True, text=True, check=True)
-    return f"{int(inspected.stdout) / 1e6:.0f} MB"
+    return f"{int(_answer(command)) / 1e6:.0f} MB"
 
 
 def version() -> str:
@@ -202,9 +203,14 @@ def revision() -> str:
 
 
 def _run(command: Sequence[str]) -> str:
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    # Docker's older builder, which some installations still start with, knows no secrets.
+    environ = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    with (
+        _installed(command[0]),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
+        ) as process,
+    ):
         lines = []
         for line in process.stdout or ():
             print(line, end="", flush=True)
@@ -212,6 +218,23 @@ def _run(command: Sequence[str]) -> str:
     if process.returncode:
         raise ImagesError(f"`{' '.join(command[:2])}` ended with status {process.returncode}")
     return "".join(lines)
+
+
+def _answer(command: Sequence[str]) -> str:
+    with _installed(command[0]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise ImagesError(f"`{' '.join(command)}` says: {reason}")
+    return done.stdout
+
+
+@contextmanager
+def _installed(engine: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as err:
+        raise ImagesError(f"{engine} is not installed; give another --engine") from err
 
 
 if __name__ == "__main__":

@@ -1,11 +1,21 @@
 """What `make images` types; no image is built here."""
 
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from images import Build, ImagesError, build_command, pip_settings, working_engine
+from images import (
+    ENGINES,
+    Build,
+    ImagesError,
+    build_command,
+    build_image,
+    pip_settings,
+    size,
+    working_engine,
+)
 
 CPU = Build("serve", version="1.2.3")
 PIP_CONF = Path("/pip.conf")
@@ -67,6 +77,30 @@ def test_engine_that_does_not_answer_is_passed_over(
     assert working_engine() == "buildah"
     _program(tmp_path / "podman", "exit 0")
     assert working_engine() == "podman"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_that_is_not_installed_or_knows_no_image_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for asked in (partial(build_image, engine, CPU, {}), partial(size, engine, CPU.tag)):
+        with pytest.raises(
+            ImagesError, match=f"^{engine} is not installed; give another --engine$"
+        ):
+            asked()
+    _program(tmp_path / engine, "echo trying >&2; echo no such image >&2; exit 125")
+    with pytest.raises(ImagesError, match=r"aperture-serve:1\.2\.3` says: no such image$"):
+        size(engine, CPU.tag)
+
+
+def test_docker_builds_with_the_builder_that_knows_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+    _program(tmp_path / "docker", "echo buildkit is $DOCKER_BUILDKIT")
+    assert build_image("docker", CPU, {}) == "buildkit is 1\n"
 
 
 def _program(path: Path, script: str) -> None:
