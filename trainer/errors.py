@@ -24,6 +24,7 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 Stopped                      no error: the command was asked to end, and did (exit code 143)
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
@@ -127,6 +128,18 @@ class RunBusy(TrainerError):
         super().__init__(
             f"{output_dir}: another process is training here; wait for it, or give another "
             "--output_dir"
+        )
+
+
+class RunUnwritable(TrainerError):
+    """An output folder that this user cannot write to."""
+
+    exit_code = 2
+
+    def __init__(self, output_dir: Path, reason: str) -> None:
+        super().__init__(
+            f"{output_dir} cannot be written as uid {os.getuid()}: {reason}; let this user write to "
+            "it, run as one that can, or give another --output_dir"
         )
 
 

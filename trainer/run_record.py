@@ -4,12 +4,13 @@ The same command finds its run again by it: it resumes a broken run, and does no
 run has been published. Another command, or another dataset, is told apart and refused.
 """
 
+import errno
 import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +18,7 @@ from contract.locations import Location
 from contract.publishing import PublishedVersion, is_published
 from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
-from trainer.errors import CheckpointError, RunBusy, RunConflict
+from trainer.errors import CheckpointError, RunBusy, RunConflict, RunUnwritable
 from trainer.hyperparameters import Hyperparameters
 from trainer.report import METRICS_FILE, PRECISIONS_FILE
 from trainer.settings import FitSettings
@@ -27,6 +28,7 @@ LOCK_FILE: Final = ".lock"
 STARTED_FROM: Final = "started_from"
 
 _WITHOUT_INFLUENCE: Final = {"dataloader_num_workers"}
+_REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class RunRecord(BaseModel):
@@ -58,14 +60,24 @@ def locked(run_dir: Path) -> Iterator[None]:
 
     Raises:
         RunBusy: Another process holds it.
+        RunUnwritable: This user may not make it or write to it.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / LOCK_FILE).open("w") as lock:
+    with _open_lock(run_dir) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
             raise RunBusy(run_dir) from err
         yield
+
+
+def _open_lock(run_dir: Path) -> TextIO:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        return (run_dir / LOCK_FILE).open("w")
+    except OSError as err:
+        if err.errno not in _REFUSED:  # such as a disk that is full, or answers the next time
+            raise
+        raise RunUnwritable(run_dir, err.strerror or str(err)) from err
 
 
 def refuse_foreign(run_dir: Path) -> None:

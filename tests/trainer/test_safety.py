@@ -1,6 +1,7 @@
 """What a user has on the disk is never lost, and a mistake is told before it costs anything."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.trainer.conftest import FAST, Trained, aperture_train, fit_flags, problems
-from trainer.errors import RunBusy
+from trainer.errors import RunBusy, RunUnwritable
 from trainer.run_record import locked
 
 
@@ -51,6 +52,14 @@ def test_a_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
         raise AssertionError("two runs in one folder")
     with locked(tmp_path / "run"):
         pass
+
+
+def test_a_folder_that_cannot_be_written_is_a_bad_option() -> None:
+    run_dir = Path("/sys/run")  # where no user can make a folder, be it root
+    expected = f"/sys/run cannot be written as uid {os.getuid()}: .*; let this user write to it, "
+    with pytest.raises(RunUnwritable, match=expected) as raised, locked(run_dir):
+        pass
+    assert raised.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
