@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from images import ROOT, version
+from images import ROOT, Build, version
 from server.settings import ServerOptions
 from trainer.cli import run
 from trainer.settings import FitSettings
@@ -21,11 +21,10 @@ OF_ANOTHER_RUN = 2
 
 def services_of(environ: Mapping[str, str]) -> dict[str, Any]:
     """The services where these variables are set."""
-    text = re.sub(
-        r"\$\{(\w+):-([^{}]*)\}",
-        lambda found: environ.get(found[1]) or found[2],
-        FILE.read_text(encoding="utf-8"),
-    )
+    text = FILE.read_text(encoding="utf-8")
+    text = re.sub(r"\$\{(\w+):\+([^{}]*)\}", lambda of: of[2] if environ.get(of[1]) else "", text)
+    text = re.sub(r"\$\{(\w+):-([^{}]*)\}", lambda of: environ.get(of[1]) or of[2], text)
+    text = re.sub(r"\$(\w+)", lambda of: environ.get(of[1], ""), text)
     found: dict[str, Any] = yaml.safe_load(text)["services"]
     return found
 
@@ -56,6 +55,17 @@ def test_services_have_no_more_rights_than_they_need(name: str, services: dict[s
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     assert service["image"] == f"aperture-{name}:{version()}"
     assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+@pytest.mark.parametrize("extra", ["gpu", "tensorrt"])
+def test_extra_takes_the_images_that_make_images_makes(extra: str) -> None:
+    for name, service in services_of({"EXTRA": extra}).items():
+        assert service["image"] == Build(name, extra, version=version()).tag
+        assert service["build"]["args"]["EXTRA"] == extra
+
+
+def test_a_training_has_time_for_its_last_checkpoint(services: dict[str, Any]) -> None:
+    assert services["train"]["stop_grace_period"] == "2m"
 
 
 def test_flags_are_those_of_the_programs(services: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from server.cli import parse_options
-from tests.k8s.pods import COPY_VOLUME, Pod, amount, pods_of, predictors_of
+from tests.k8s.pods import COPY_VOLUME, Pod, amount, pods_of, predictors_of, trainers_of
 from tests.k8s.rendered import K8S, every_kustomization, kubectl, kustomize, rendered
 
 pytestmark = kubectl
+SAGEMAKERS_GRACE_S = 120
 VOLUMES = {"persistentVolumeClaim", "emptyDir", "secret", "configMap", "projected"}
 
 
@@ -131,6 +132,12 @@ def test_a_predictor_has_time_to_drain(kustomization: str) -> None:
             assert pod.spec["terminationGracePeriodSeconds"] > drain_s
         period = pod.main["readinessProbe"]["periodSeconds"]
         assert options.shutdown_delay >= period  # seen as not ready before it closes
+
+
+@every_kustomization
+def test_a_training_has_time_for_its_last_checkpoint(kustomization: str) -> None:
+    for pod in trainers_of(rendered(kustomization)):
+        assert pod.spec["terminationGracePeriodSeconds"] == SAGEMAKERS_GRACE_S
 
 
 @every_kustomization
