@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.pods import predictors_of, requested, trainers_of
+from tests.k8s.pods import pods_of, predictors_of, requested, trainers_of
 from tests.k8s.rendered import K8S, Manifest, kubectl, kustomize, of_kind, rendered
 
 TEXT = (K8S.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
@@ -64,6 +64,15 @@ def test_the_ports_are_those_of_the_runtime() -> None:
 
 
 @kubectl
+@pytest.mark.parametrize("overlay", ["cpu", "gpu", "tensorrt"])
+def test_a_registry_of_the_users_changes_no_tag(tmp_path: Path, overlay: str) -> None:
+    (text,) = (block for block in _yaml_blocks() if "newName" in block)
+    ours = _images(rendered(f"overlays/{overlay}"))
+    theirs = _images(_users_own(tmp_path, text.replace("overlays/gpu", f"overlays/{overlay}")))
+    assert theirs == {f"registry.example.com/{image}" for image in ours}
+
+
+@kubectl
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "s3"])
 def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
     tmp_path: Path, overlay: str
@@ -75,6 +84,10 @@ def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
     (former,) = trainers_of(rendered(f"overlays/{overlay}"))
     assert set(former.main["args"]) - set(training.main["args"]) == {"--output_dir=/runs/shapes/1"}
     assert set(training.main["args"]) - set(former.main["args"]) == {"--output_dir=/runs/shapes/2"}
+
+
+def _images(manifests: tuple[Manifest, ...]) -> set[str]:
+    return {one["image"] for pod in pods_of(manifests) for one in pod.containers()}
 
 
 def _yaml_blocks() -> list[str]:

@@ -157,7 +157,9 @@ def test_a_predictor_waits_for_the_first_version_of_its_own_model(tmp_path: Path
         " ".join(waiting["args"]).replace("/models", str(tmp_path)).replace("sleep 5", "exit 1")
     )
     command = [*waiting["command"], script]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == f"await-model waits for a version of the model in {tmp_path}/{folder}\n"
     version = tmp_path / folder / "1"
     version.mkdir(parents=True)
     (version / "model.onnx").touch()
