@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from images import ROOT, Build, version
@@ -82,6 +83,16 @@ def test_the_server_reads_what_the_trainer_wrote(services: dict[str, Any]) -> No
     assert "--model_repository=/models" in services["serve"]["command"]
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """A tiny model gains nothing from a second core, and waits for it where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_another_training_with_a_folder_of_its_own_publishes_the_next_version(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
