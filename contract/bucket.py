@@ -149,7 +149,7 @@ class Store:
         finally:
             if not upload.committed:
                 with self._named("write", key):
-                    file.discard()
+                    _discard(file)
 
     def clear_abandoned(self) -> int:
         """Throw away uploads that were begun a day ago and never committed; how many there were.
@@ -222,6 +222,15 @@ class Upload:
                 self._file.mode = "wb"
                 self._file.commit()
         self.committed = True
+
+
+def _discard(file: Any) -> None:
+    """Throw an upload away; one that the store has thrown away already is none."""
+    try:
+        file.discard()
+    except Exception as err:  # as above
+        if getattr(err.__cause__, "response", {}).get("Error", {}).get("Code") != "NoSuchUpload":
+            raise
 
 
 def _open_filesystem(bucket: Bucket, *, hasty: bool) -> Any:

@@ -152,6 +152,24 @@ def test_what_a_bucket_refuses_is_one_line(
         check_writable(Bucket("nothing://b/models"), "m")
 
 
+def test_an_upload_that_the_store_has_thrown_away_is_thrown_away(
+    s3: LocalS3, tmp_path: Path
+) -> None:
+    bucket = s3.bucket("thrown-away")
+    (tmp_path / "file").write_bytes(b"content")
+    store = Store(bucket)
+
+    def be_beaten() -> None:
+        with store.upload(tmp_path / "file", "key") as upload:
+            upload._file.discard()
+            upload._file.mpu = {"UploadId": "gone"}
+            raise FileExistsError
+
+    with pytest.raises(FileExistsError):
+        be_beaten()
+    assert contents(bucket) == {}
+
+
 def test_a_lost_shared_file_is_written_again_by_the_next_publish(s3: LocalS3) -> None:
     bucket = s3.bucket("lost-config")
     publish_colour(bucket)
