@@ -20,14 +20,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import IO, Final
 
 from contract.bucket import Store
 from contract.errors import BucketError
 from contract.objects import Entry
 from trainer.copy_plan import CopyPlan, plan_copy
+from trainer.transfers import at_work
 
 DATA_FOLDER: Final = "data"
 AT_ONCE: Final = 16
@@ -35,7 +36,6 @@ AT_ONCE: Final = 16
 _OBJECTS_FILE: Final = "objects"
 _PARTS_FOLDER: Final = "parts"
 _REPORT_SECONDS: Final = 10.0
-_LEAVE_SECONDS: Final = 2.0
 _SPARE_BYTES: Final = 64 << 20
 """Left free on the disk, for whatever else is written there."""
 
@@ -123,18 +123,12 @@ def _fetch_all(store: Store, folder: Path, wanted: CopyPlan, at_once: int) -> No
     for item in wanted.fetch.items():
         downloads.todo.put(item)
     parts = [folder / _PARTS_FOLDER / str(n) for n in range(min(at_once, len(wanted.fetch)))]
-    threads = [Thread(target=downloads.work, args=(part,), daemon=True) for part in parts]
-    try:
-        for thread in threads:
-            thread.start()
-        with (folder / _OBJECTS_FILE).open("a", encoding="utf-8") as journal:
-            _follow(wanted, store.bucket.url, downloads.done, journal)
-    finally:
-        downloads.stop.set()
-        end = time.monotonic() + _LEAVE_SECONDS
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, end - time.monotonic()))
+    jobs = [partial(downloads.work, part) for part in parts]
+    with (
+        at_work(jobs, downloads.stop),
+        (folder / _OBJECTS_FILE).open("a", encoding="utf-8") as journal,
+    ):
+        _follow(wanted, store.bucket.url, downloads.done, journal)
 
 
 def _follow(

@@ -10,19 +10,15 @@ import fcntl
 import logging
 import queue
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import Final
 
 from contract.bucket import Store
 from contract.errors import BucketError
 from contract.locations import Bucket
 from trainer.copying import AT_ONCE
-
-_LEAVE_SECONDS: Final = 2.0
+from trainer.transfers import at_work
 
 logger = logging.getLogger(__name__)
 
@@ -89,19 +85,10 @@ def _fetch_all(missing: Mapping[str, Path], at_once: int) -> None:
     fetches = _Fetches({bucket: Store(Bucket(f"s3://{bucket}")) for bucket in buckets})
     for item in missing.items():
         fetches.todo.put(item)
-    threads = [Thread(target=fetches.work, daemon=True) for _ in range(min(at_once, len(missing)))]
-    try:
-        for thread in threads:
-            thread.start()
+    with at_work([fetches.work] * min(at_once, len(missing)), fetches.stop):
         for _ in missing:
             if (err := fetches.done.get()) is not None:
                 raise err
-    finally:
-        fetches.stop.set()
-        end = time.monotonic() + _LEAVE_SECONDS
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, end - time.monotonic()))
 
 
 def _parts(url: str) -> tuple[str, str]:
