@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import torch
 
 from tests.e2e.containers import container
 from tests.e2e.random_models import publish_detector, publish_segmenter
@@ -13,6 +12,7 @@ from tests.picture_files import noise_png
 from tests.tiny_detector import publish_colour_detector
 from tests.tiny_models import publish_colour_model
 from tests.tiny_segmenter import publish_colour_segmenter
+from tests.trainings import quick_trainings
 from trainer.checkpoints import Checkpoint
 
 
@@ -29,14 +29,9 @@ class ThreeTasks:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Train in one thread: two wait for each other where something else takes a core."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+def _quick_trainings() -> Iterator[None]:
+    with quick_trainings():
         yield
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,16 @@
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.trainings import quick_trainings
 from trainer.cli import run
 
 LABELS = ("0", "1", "2", "3")
@@ -73,9 +73,9 @@ def problems(stderr: str) -> list[str]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """A tiny model gains nothing from a second core, and waits for it where the machine is busy."""
-    torch.set_num_threads(1)
+def _quick_trainings() -> Iterator[None]:
+    with quick_trainings():
+        yield
 
 
 @pytest.fixture(scope="session")
