@@ -32,7 +32,7 @@ from server.metrics import Metrics
 from server.otlp import Exporter
 from server.protocol.body import Bodies
 from server.protocol.endpoints import Endpoints
-from server.protocol.error_answers import ERROR_HANDLERS, InternalErrors
+from server.protocol.error_answers import ERROR_HANDLERS, LastAnswers
 from server.protocol.grpc_server import GrpcServer
 from server.protocol.guarded_http import guarded
 from server.protocol.invocations import Invocations
@@ -222,7 +222,7 @@ class Server(kserve.ModelServer):
                 *openapi_routes(),
                 *(Route(path, kserve_app) for path in _KSERVE_PATHS),
             ],
-            middleware=[Middleware(InternalErrors)],
+            middleware=[Middleware(LastAnswers)],
             exception_handlers=ERROR_HANDLERS,
         )
         self._rest_server.config.app = self._tracing.asgi(app) if self._tracing else app

@@ -7,7 +7,8 @@ retry mode `legacy` after 429.
 
     ValidationError 400           the parameters; an unknown model or version; too large a body
     ModelNotReadyException 429    the model, or that version of it, cannot answer now
-    ServiceUnavailable 503        the queue is full, or the request waited for too long in it
+    ServiceUnavailable 503        the queue is full, the request waited for too long in it, or the
+                                  server ended before its answer
     InternalFailure 500           an error of this program
     ModelError 424                anything else: our status and our body stand in it
 
@@ -29,9 +30,14 @@ from server.errors import (
     ServerError,
     Unloaded,
 )
-from server.protocol.error_answers import INTERNAL_ERROR
 from server.protocol.http import json_response
-from server.protocol.http_errors import BadParameter, BodyTooLarge, NoModelChosen
+from server.protocol.http_errors import (
+    BadParameter,
+    BodyTooLarge,
+    GivenUp,
+    InternalError,
+    NoModelChosen,
+)
 
 ERROR_TYPE: Final = "x-amzn-ErrorType"
 
@@ -59,6 +65,8 @@ KINDS: Final[Mapping[type[ServerError], Kind]] = {
     QueueFull: UNAVAILABLE,
     QueueTimeout: UNAVAILABLE,
     Unloaded: UNAVAILABLE,
+    GivenUp: UNAVAILABLE,
+    InternalError: INTERNAL,
     ServerError: MODEL,
 }
 """What an error is; else what its nearest base is."""
@@ -78,11 +86,6 @@ def aws_error(err: ServerError) -> Response:
         OriginalMessage=body,
         LogStreamArn="",
     )
-
-
-def internal_failure() -> Response:
-    """The answer to an error of this program."""
-    return _response(INTERNAL, INTERNAL_ERROR)
 
 
 def _response(kind: Kind, message: str, **more: str | int) -> Response:

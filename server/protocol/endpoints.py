@@ -22,9 +22,9 @@ from starlette.routing import Route
 
 from server.errors import ServerError
 from server.model import ServedModel
-from server.protocol.aws_errors import aws_error, internal_failure
+from server.protocol.aws_errors import aws_error
 from server.protocol.choice import choose_model, named_model
-from server.protocol.error_answers import InternalErrors, name_request, note_refusal
+from server.protocol.error_answers import LastAnswers, name_request, note_refusal
 from server.protocol.http_errors import BadParameter
 from server.protocol.invocations import Invocations
 from server.protocol.invoke_parameters import InvokeParameters, check_parameters, read_parameters
@@ -56,7 +56,7 @@ class Endpoints:
 
     def routes(self) -> Sequence[Route]:
         """The routes, most used first."""
-        own_errors = [Middleware(InternalErrors, answer=internal_failure)]
+        own_errors = [Middleware(LastAnswers, answer=aws_error)]
         return [
             Route(path, answer, methods=["POST"], middleware=own_errors)
             for path, answer in (

@@ -1,5 +1,6 @@
 """Errors of REST: {"error": text} to the client, a line with the request's id to the log."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -13,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import ServerError
 from server.protocol.compression import UnsupportedEncoding
 from server.protocol.http import json_response
+from server.protocol.http_errors import GivenUp, InternalError
 
 logger = logging.getLogger(__name__)
 
-INTERNAL_ERROR: Final = "internal error; see the server's log"
 ID_HEADERS: Final = ("triton-request-id", "x-request-id")
 """Headers that name a request whose body does not."""
 
@@ -44,6 +45,11 @@ async def on_server_error(request: Request, err: Exception) -> Response:
     """Answer an error of ours with its status and one line in the log."""
     assert isinstance(err, ServerError)  # noqa: S101  # registered for this type alone
     note_refusal(request, err)
+    return error_response(err)
+
+
+def error_response(err: ServerError) -> Response:
+    """The answer to an error of ours."""
     response = json_response({"error": str(err)}, err.status)
     if err.retry_after_s is not None:
         response.headers["Retry-After"] = str(err.retry_after_s)
@@ -66,22 +72,21 @@ async def on_disconnect(request: Request, _err: Exception) -> Response:
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
-def _internal_error() -> Response:
-    return json_response({"error": INTERNAL_ERROR}, HTTPStatus.INTERNAL_SERVER_ERROR)
+class LastAnswers:
+    """ASGI middleware: answers a request that the application does not.
 
-
-class InternalErrors:
-    """ASGI middleware: answers an error of this program; its traceback goes to the log, once.
-
-    Starlette would raise again what a handler of `Exception` has answered, and uvicorn log that
-    without the request's id.
+    An error of this program is one; its traceback goes to the log, once. Starlette would raise
+    again what a handler of `Exception` has answered, and uvicorn log that without the request's id.
+    A request that is cancelled because the server ends is another; uvicorn would log its traceback.
 
     Args:
         app: What it stands before.
-        answer: What the client is told.
+        answer: What the client is told of an error.
     """
 
-    def __init__(self, app: ASGIApp, answer: Callable[[], Response] = _internal_error) -> None:
+    def __init__(
+        self, app: ASGIApp, answer: Callable[[ServerError], Response] = error_response
+    ) -> None:
         self._app = app
         self._answer = answer
 
@@ -94,13 +99,20 @@ class InternalErrors:
             started = True
             await send(message)
 
+        response: Response
         try:
             await self._app(scope, receive, noting_send)
+        except asyncio.CancelledError:
+            note_refusal(Request(scope), GivenUp())
+            response = self._answer(GivenUp())
+            response.headers["Connection"] = "close"
         except Exception:
             logger.exception("internal error %s", _described(Request(scope)))
-            if started:  # too late for an answer; uvicorn closes the connection
-                return
-            await self._answer()(scope, receive, send)
+            response = self._answer(InternalError())
+        else:
+            return
+        if not started:  # else it is too late for an answer; uvicorn closes the connection
+            await response(scope, receive, send)
 
 
 def _described(request: Request) -> str:

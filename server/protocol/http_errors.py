@@ -1,4 +1,4 @@
-"""The errors that HTTP alone has: of the headers of a request, its body, and its time.
+"""The errors that HTTP alone has: of a request's headers, body and time, and those without words.
 
 ServerError
 ├── RequestError              400
@@ -7,13 +7,18 @@ ServerError
 │   ├── UnknownMediaType      415: the Content-Type is none that is read
 │   ├── NoModelChosen         there are several models, and the request names none
 │   └── BadParameter          a parameter of AWS' API that cannot be used
-└── TimeOver                  503: the time of a request to be answered was over
+├── TimeOver                  503: the time of a request to be answered was over
+├── GivenUp                   503: the server ended before its answer
+└── InternalError             500: an error of this program
 """
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
 
 from server.errors import RequestError, ServerError
+
+INTERNAL_ERROR: Final = "internal error; see the server's log"
 
 
 class BodyTooLarge(RequestError):
@@ -82,3 +87,23 @@ class TimeOver(ServerError):
             f"the request was not answered within {limit_s:g} s, the limit of this server "
             "(--invocations_timeout)"
         )
+
+
+class GivenUp(ServerError):
+    """A request that was under way, or arriving, when the server had to end."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server is stopping, and the request was not answered within its --grace_period; "
+            "send it again, to another server"
+        )
+
+
+class InternalError(ServerError):
+    """An error of this program, of which its log says more."""
+
+    def __init__(self) -> None:
+        super().__init__(INTERNAL_ERROR)

@@ -12,7 +12,8 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from server.errors import RequestError, ServerError
-from server.protocol.error_answers import ID_HEADERS, INTERNAL_ERROR, id_for_log
+from server.protocol.error_answers import ID_HEADERS, id_for_log
+from server.protocol.http_errors import INTERNAL_ERROR
 from server.protocol.v2 import Handler
 
 logger = logging.getLogger(__name__)

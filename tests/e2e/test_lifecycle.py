@@ -14,11 +14,9 @@ from PIL import Image
 
 from tests.live_server import LiveServer, live_server, start_server, wait_for, wait_until
 from tests.picture_files import instances, noise_png
-from tests.slow_model import publish_slow_model
 from tests.tiny_models import publish_colour_model
 
 PREDICT = "/v1/models/{}:predict"
-PENDING = 'nv_inference_pending_request_count{model="slow",version="1"}'
 
 
 def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
@@ -178,28 +176,6 @@ def test_sigterm_does_not_wait_for_a_load(tmp_path: Path) -> None:
         wait_until(lambda: "host_policy" in server.log.read_text())
         assert server.stop() == 0
         assert "still being loaded, or looked for; its load is given up" in server.log.read_text()
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-
-
-def test_sigterm_does_not_wait_for_a_run_beyond_the_grace_period(tmp_path: Path) -> None:
-    publish_slow_model(tmp_path / "models", "slow", steps_a_level=16_000_000)
-    flags = ["--model_repository", str(tmp_path / "models"), "--grace_period=1"]
-    server = start_server(tmp_path / "log", *flags)
-    white = np.full((1, 8, 8, 3), 255, np.uint8).tolist()
-    body = {
-        "inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": white}]
-    }
-    try:
-        wait_for(server)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool, server.client() as http:
-            given_up = [pool.submit(http.post, "/v2/models/slow/infer", json=body) for _ in "ab"]
-            # One of them runs, the other waits.
-            wait_until(lambda: f"{PENDING} 1\n" in httpx.get(server.url + "/metrics").text)
-            assert server.stop() == 0
-            assert all(one.exception() or one.result().status_code == 500 for one in given_up)
-        assert "longer than --grace_period; it is given up" in server.log.read_text()
     finally:
         if server.process.poll() is None:
             server.process.kill()

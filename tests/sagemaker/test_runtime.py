@@ -10,7 +10,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from server.protocol.error_answers import INTERNAL_ERROR
+from server.protocol.http_errors import INTERNAL_ERROR
 from tests.live_server import live_server, wait_until
 from tests.picture_files import encode, instances, noise_png
 from tests.sagemaker.conftest import Served

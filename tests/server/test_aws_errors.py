@@ -29,6 +29,8 @@ def code(err: ServerError) -> str:
         (errors.QueueFull("pictures", 4, 1, 4), "ServiceUnavailable"),
         (errors.QueueTimeout(), "ServiceUnavailable"),
         (errors.Unloaded(), "ServiceUnavailable"),
+        (http_errors.GivenUp(), "ServiceUnavailable"),
+        (http_errors.InternalError(), "InternalFailure"),
         (http_errors.TimeOver(5), "ModelError"),
         (errors.NoVisionTask("a"), "ModelError"),
         (errors.TooManyInstances(9, 8), "ModelError"),

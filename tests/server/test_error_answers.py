@@ -14,10 +14,10 @@ from starlette.testclient import TestClient
 from server.errors import Unloaded
 from server.protocol.error_answers import (
     ERROR_HANDLERS,
-    INTERNAL_ERROR,
-    InternalErrors,
+    LastAnswers,
     name_request,
 )
+from server.protocol.http_errors import INTERNAL_ERROR
 from server.protocol.rpc import describe
 
 
@@ -34,7 +34,7 @@ async def leave(_request: Request) -> Response:
 def client() -> TestClient:
     app = Starlette(
         routes=[Route("/fail", fail), Route("/leave", leave)],
-        middleware=[Middleware(InternalErrors)],
+        middleware=[Middleware(LastAnswers)],
         exception_handlers=ERROR_HANDLERS,
     )
     return TestClient(app)
