@@ -71,9 +71,15 @@ class Build:
 
     @property
     def tag(self) -> str:
-        """The image's name, such as aperture-serve:0.1.0-gpu."""
-        suffix = "" if self.extra == "cpu" else f"-{self.extra}"
-        return f"aperture-{self.image}:{self.version}{suffix}"
+        """The image's name, such as aperture-serve:0.1.0-gpu; that of the CPU's has no suffix."""
+        return self.tags[0]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All its names; compose.yaml calls that of the CPU's aperture-serve:0.1.0-cpu."""
+        plain = f"aperture-{self.image}:{self.version}"
+        named = f"{plain}-{self.extra}"
+        return (plain, named) if self.extra == "cpu" else (named,)
 
 
 def main() -> None:
@@ -134,7 +140,9 @@ def build_command(
         "REVISION": build.revision,
     }
     command = [*_BUILD[engine], "--file", str(build.context / f"Dockerfile.{build.image}")]
-    command += ["--tag", build.tag, "--secret", f"id=pip,src={pip_conf}"]
+    for tag in build.tags:
+        command += ["--tag", tag]
+    command += ["--secret", f"id=pip,src={pip_conf}"]
     if environ.get("PIP_CERT"):
         command += ["--secret", f"id=pip_cert,src={environ['PIP_CERT']}"]
     folder = environ.get("PIP_FIND_LINKS", "")

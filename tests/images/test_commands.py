@@ -22,14 +22,16 @@ PIP_CONF = Path("/pip.conf")
 
 
 @pytest.mark.parametrize(
-    ("build", "tag"),
+    ("build", "tags"),
     [
-        (CPU, "aperture-serve:1.2.3"),
-        (Build("train", "gpu", version="1.2.3"), "aperture-train:1.2.3-gpu"),
+        (CPU, ["aperture-serve:1.2.3", "aperture-serve:1.2.3-cpu"]),
+        (Build("train", "gpu", version="1.2.3"), ["aperture-train:1.2.3-gpu"]),
     ],
 )
-def test_tag_names_the_version_and_what_it_runs_on(build: Build, tag: str) -> None:
-    assert build.tag == tag
+def test_tags_name_the_version_and_what_it_runs_on(build: Build, tags: list[str]) -> None:
+    command = build_command("docker", build, {}, PIP_CONF)
+    assert [command[at + 1] for at, flag in enumerate(command) if flag == "--tag"] == tags
+    assert build.tag == tags[0]
 
 
 def test_health_check_is_kept_by_every_engine() -> None:

@@ -1,5 +1,6 @@
 """compose.yaml beside the images and the programs that it starts."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,9 +24,7 @@ OF_ANOTHER_RUN = 2
 def services_of(environ: Mapping[str, str]) -> dict[str, Any]:
     """The services where these variables are set."""
     text = FILE.read_text(encoding="utf-8")
-    text = re.sub(r"\$\{(\w+):\+([^{}]*)\}", lambda of: of[2] if environ.get(of[1]) else "", text)
     text = re.sub(r"\$\{(\w+):-([^{}]*)\}", lambda of: environ.get(of[1]) or of[2], text)
-    text = re.sub(r"\$(\w+)", lambda of: environ.get(of[1], ""), text)
     found: dict[str, Any] = yaml.safe_load(text)["services"]
     return found
 
@@ -36,13 +35,34 @@ def services() -> dict[str, Any]:
     return services_of({})
 
 
-def test_compose_accepts_the_file() -> None:
+@pytest.mark.parametrize("environ", [{}, {"EXTRA": "gpu", "NAME": "m", "RUN": "2", "TAG": "7"}])
+def test_compose_reads_the_file_as_these_tests_do(environ: dict[str, str]) -> None:
     command = _compose()
     if command is None:
         pytest.skip("neither `docker compose` nor Debian's docker-compose is here")
-    command += ["--file", str(FILE), "--profile", "train", "config", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command += ["--file", str(FILE), "--profile", "train", "config"]
+    kept = {"HOME", "PATH"} & os.environ.keys()
+    variables = {name: os.environ[name] for name in kept} | environ
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert done.returncode == 0, done.stderr
+    assert "is not set" not in done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    for name, service in services_of(environ).items():
+        for field in ("image", "command", "user", "read_only"):
+            assert read[name][field] == service[field]
+        assert read[name]["build"]["args"] == service["build"]["args"]
+
+
+def test_every_variable_is_written_as_both_composes_know_it() -> None:
+    """Compose 1 knows neither `:+` nor a default within a default.
+
+    Source: https://github.com/docker/compose/pull/7837
+    """
+    text = FILE.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    used = [found for line in lines for found in re.findall(r"\$.[^}]*\}?", line)]
+    assert used
+    assert all(re.fullmatch(r"\$\{\w+:-[^${}]*\}", one) for one in used)
 
 
 @pytest.mark.parametrize("name", ["train", "serve"])
@@ -54,7 +74,7 @@ def test_services_have_no_more_rights_than_they_need(name: str, services: dict[s
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["user"] == "1000:1000"
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
-    assert service["image"] == f"aperture-{name}:{version()}"
+    assert service["image"] in Build(name, version=version()).tags
     assert (ROOT / service["build"]["dockerfile"]).is_file()
 
 
