@@ -126,8 +126,8 @@ class RunBusy(TrainerError):
 
     def __init__(self, output_dir: Path) -> None:
         super().__init__(
-            f"{output_dir}: another process is training here; wait for it, or give another "
-            "--output_dir"
+            f"{output_dir}: another process is training in this folder, which is for one at a time; "
+            "wait until that one ends, or end it, or give another --output_dir"
         )
 
 

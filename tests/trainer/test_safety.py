@@ -46,7 +46,7 @@ def test_restart_with_a_mistake_keeps_the_finished_run(
 def test_a_folder_is_one_runs_at_a_time(tmp_path: Path) -> None:
     with (
         locked(tmp_path / "run"),
-        pytest.raises(RunBusy, match="another process is training here"),
+        pytest.raises(RunBusy, match="another process is training in this folder"),
         locked(tmp_path / "run"),
     ):
         raise AssertionError("two runs in one folder")
