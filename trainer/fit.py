@@ -112,7 +112,10 @@ def fit(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     processes = start_processes()
-    with local_data(settings.data, settings.data_cache_dir, processes) as data:
+    with (
+        locked(settings.run_dir) if processes.is_main else nullcontext(),
+        local_data(settings.data, settings.data_cache_dir, processes) as data,
+    ):
         task = load_task(settings.task).of(wanted)
         dataset = task.read(data) if read is None else read(task, data)
         return _fit(settings, wanted, dataset, processes, hooks or Hooks())
@@ -125,7 +128,7 @@ def _fit(
     processes: Processes,
     hooks: Hooks,
 ) -> FitResult | None:
-    """`fit` on a local dataset."""
+    """`fit` on a local dataset, in a run's folder that is this run's alone."""
     task, hardware = load_task(settings.task).of(wanted), choose_hardware(wanted)
     asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
     if hooks.weights is not None:
@@ -149,8 +152,7 @@ def _fit(
         _check_publishable(task, model, settings, wanted, dataset.labels)
     places = settings.run_dir, settings.event_dir
     job = Job(task, scan.dataset, wanted, hardware, processes, *places, hooks)
-    with locked(settings.run_dir) if processes.is_main else nullcontext():
-        return _run(settings, model, record, job)
+    return _run(settings, model, record, job)
 
 
 def _starting_with(weights: Path, wanted: Hyperparameters) -> Hyperparameters:

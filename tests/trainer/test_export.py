@@ -15,6 +15,7 @@ from tests.trainer.conftest import FAST, Trained, aperture_train, fit_flags, pro
 from trainer.checkpoints import open_checkpoint
 from trainer.errors import ExportMismatch
 from trainer.export import check_onnx, random_inputs, write_onnx
+from trainer.run_record import LOCK_FILE
 from trainer.tasks.classification import TASK
 
 
@@ -111,7 +112,7 @@ def test_name_with_another_interface_is_refused_before_anything_is_read(
     flags = fit_flags(trained.data, repository, "digits", *FAST, "--input_size", "24")
     assert aperture_train(*flags) == 1
     assert "serves a model with other inputs" in problems(capsys.readouterr().err)[0]
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in (tmp_path / "runs" / "digits").iterdir()] == [LOCK_FILE]
 
 
 def test_folder_that_is_no_checkpoint_is_refused(

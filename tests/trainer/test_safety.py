@@ -62,6 +62,19 @@ def test_a_folder_that_cannot_be_written_is_a_bad_option() -> None:
     assert raised.value.exit_code == 2
 
 
+def test_a_folder_that_is_not_the_runs_is_found_before_the_dataset_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = fit_flags(tmp_path / "no-dataset", tmp_path / "repository", "digits", *FAST)
+    assert aperture_train(*flags, "--output_dir", "/sys/run") == 2
+    (line,) = problems(capsys.readouterr().err)
+    assert line.startswith("/sys/run cannot be written as uid ")
+    with locked(tmp_path / "runs" / "digits"):
+        assert aperture_train(*flags) == 1
+    (line,) = problems(capsys.readouterr().err)
+    assert "another process is training here" in line
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

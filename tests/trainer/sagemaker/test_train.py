@@ -281,6 +281,21 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_pat
     assert not folders.checkpoints.exists()
 
 
+def test_checkpoints_that_cannot_be_written_are_refused_before_the_channels_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = write_container(tmp_path)
+    folders.checkpoints.symlink_to("/sys")  # in which no user can make a file, be it root
+    shutil.rmtree(folders.data / "train")
+    (folders.data / "train").mkdir()
+    assert train(folders) == 2
+    said = f"{folders.checkpoints} cannot be written as uid {os.getuid()}: "
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {said}")
+    assert failure(folders).startswith(f"ClientError: {said}")
+    assert failure(folders).endswith("or give another checkpoint folder")
+
+
 def test_a_channel_that_is_missing_is_named(tmp_path: Path) -> None:
     folders = write_container(tmp_path)
     write_channels(folders, {name: {} for name in CHANNELS if name != "validation"})
