@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.k8s.document import TEXT, next_version, users_own, yaml_block
 from tests.k8s.pods import pods_of, predictors_of, requested, trainers_of
-from tests.k8s.rendered import K8S, Manifest, kubectl, kustomize, of_kind, rendered
-
-TEXT = (K8S.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+from tests.k8s.rendered import K8S, Manifest, kubectl, of_kind, rendered
 
 
 def test_every_overlay_is_in_the_table_and_nothing_else() -> None:
@@ -66,9 +65,9 @@ def test_the_ports_are_those_of_the_runtime() -> None:
 @kubectl
 @pytest.mark.parametrize("overlay", ["cpu", "gpu", "tensorrt"])
 def test_a_registry_of_the_users_changes_no_tag(tmp_path: Path, overlay: str) -> None:
-    (text,) = (block for block in _yaml_blocks() if "newName" in block)
+    text = yaml_block("newName").replace("overlays/gpu", f"overlays/{overlay}")
     ours = _images(rendered(f"overlays/{overlay}"))
-    theirs = _images(_users_own(tmp_path, text.replace("overlays/gpu", f"overlays/{overlay}")))
+    theirs = _images(users_own(tmp_path, text))
     assert theirs == {f"registry.example.com/{image}" for image in ours}
 
 
@@ -77,10 +76,7 @@ def test_a_registry_of_the_users_changes_no_tag(tmp_path: Path, overlay: str) ->
 def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
     tmp_path: Path, overlay: str
 ) -> None:
-    (patch,) = (block for block in _yaml_blocks() if block.startswith("patches:"))
-    (training,) = trainers_of(
-        _users_own(tmp_path, f"resources: [../k8s/overlays/{overlay}]\n{patch}")
-    )
+    (training,) = trainers_of(next_version(tmp_path, f"overlays/{overlay}", "--output_dir"))
     (former,) = trainers_of(rendered(f"overlays/{overlay}"))
     assert set(former.main["args"]) - set(training.main["args"]) == {"--output_dir=/runs/shapes/1"}
     assert set(training.main["args"]) - set(former.main["args"]) == {"--output_dir=/runs/shapes/2"}
@@ -88,18 +84,6 @@ def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
 
 def _images(manifests: tuple[Manifest, ...]) -> set[str]:
     return {one["image"] for pod in pods_of(manifests) for one in pod.containers()}
-
-
-def _yaml_blocks() -> list[str]:
-    return re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-def _users_own(folder: Path, text: str) -> tuple[Manifest, ...]:
-    """What a kustomization of a user's, in a folder beside k8s/, renders to."""
-    (folder / "k8s").symlink_to(K8S)
-    (folder / "mine").mkdir()
-    (folder / "mine" / "kustomization.yaml").write_text(text, encoding="utf-8")
-    return tuple(kustomize(folder / "mine"))
 
 
 def _printed(manifest: Manifest) -> str:
