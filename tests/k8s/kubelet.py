@@ -2,9 +2,10 @@
 
     unshare --mount --net ... python -m tests.k8s.kubelet < POD.json > WHAT_HAPPENED.json
 
-The container is a process whose root file system is read-only and whose mounts, arguments,
-environment and ports are those of the pod; the image is this machine. Probes are called on their
-schedule, as the kubelet calls them: startup until it succeeds, then the two others.
+The container is a process whose root file system is read-only and whose user, mounts, arguments,
+environment and ports are those of the pod; the image is this machine. Without root on this machine
+there is no other user to be had, and it stays the test's. Probes are called on their schedule, as the
+kubelet calls them: startup until it succeeds, then the two others.
 """
 
 import contextlib
@@ -157,7 +158,10 @@ def live(pod: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
     environ |= {entry["name"]: entry["value"] for entry in container.get("env", ())}
     started = time.monotonic()
     process = subprocess.Popen(
-        [*container["command"], *container["args"]], env=environ, cwd="/", stdout=sys.stderr
+        [*as_user(pod), *container["command"], *container["args"]],
+        env=environ,
+        cwd="/",
+        stdout=sys.stderr,
     )
     try:
         probes = Probes(container, started)
@@ -168,7 +172,13 @@ def live(pod: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
             publish_scale(pod, scale)
             probes.run_until(lambda: ask(pod["model"]) != answers[0], within_s=120)
             answers.append(ask(pod["model"]))
-        return {"answers": answers, **end(pod, process, probes), "probes": probes.done}
+        user = Path(f"/proc/{process.pid}").stat().st_uid
+        return {
+            "answers": answers,
+            "user": user,
+            **end(pod, process, probes),
+            "probes": probes.done,
+        }
     finally:
         process.kill()
         process.wait()
@@ -191,12 +201,50 @@ def end(pod: dict[str, Any], process: "subprocess.Popen[bytes]", probes: Probes)
     return {"late": late, "status": status, "ended_s": time.monotonic() - begun}
 
 
+def give_volumes(pod: dict[str, Any]) -> None:
+    """Give the volumes to the pod's group, as the kubelet does for `fsGroup`."""
+    if not has_users(pod):
+        return
+    for folder in pod["folders"].values():
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            os.chown(path, -1, pod["spec"]["securityContext"]["fsGroup"])
+            path.chmod(path.stat().st_mode | (0o2070 if path.is_dir() else 0o060))
+
+
+def has_users(pod: dict[str, Any]) -> bool:
+    """Whether the pod's user is one here: not where root is another user, in a namespace."""
+    _, _, count = Path("/proc/self/uid_map").read_text(encoding="ascii").split()[:3]
+    return int(count) > int(security_of(pod)["runAsUser"])
+
+
+def security_of(pod: dict[str, Any]) -> dict[str, Any]:
+    """The container's security context over the pod's."""
+    (container,) = pod["spec"]["containers"]
+    context: dict[str, Any] = {**pod["spec"]["securityContext"], **container["securityContext"]}
+    return context
+
+
+def as_user(pod: dict[str, Any]) -> list[str]:
+    """A command's first words, which give it the container's user, groups and privileges.
+
+    It may read what it is not allowed to, because Python on this machine may be root's alone.
+    """
+    if not has_users(pod):
+        return []
+    context = security_of(pod)
+    kept = "-all,+dac_read_search"
+    words = ["setpriv", f"--reuid={context['runAsUser']}", f"--regid={context['runAsGroup']}"]
+    words += [f"--groups={context['fsGroup']}", f"--inh-caps={kept}", f"--ambient-caps={kept}"]
+    return [*words, f"--bounding-set={kept}", "--no-new-privs"]
+
+
 def _run(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
 if __name__ == "__main__":
     described = json.load(sys.stdin)
+    give_volumes(described)
     mount_all(described)
     raise_loopback()
     with bucket_of(described) as secret:

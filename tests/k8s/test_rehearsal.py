@@ -92,6 +92,8 @@ def check_life(happened: dict[str, Any], pod: Pod) -> None:
     assert probes[-1] == ("readinessProbe", False), "it leaves the Service before it ends"
     assert happened["late"] == happened["answers"][-1], "what came late was answered"
     assert happened["status"] == 0
+    if os.geteuid() == 0:
+        assert happened["user"] == pod.spec["securityContext"]["runAsUser"]
     assert happened["ended_s"] < pod.spec["terminationGracePeriodSeconds"]
 
 
