@@ -1,13 +1,18 @@
 """docs/deploy.md names what is there, and shows what kubectl would print."""
 
+import base64
+import json
 import re
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
+from server.protocol import oip_pb2
 from tests.k8s.document import TEXT, next_version, users_own, yaml_block
 from tests.k8s.pods import pods_of, predictors_of, requested, trainers_of
 from tests.k8s.rendered import K8S, Manifest, kubectl, of_kind, rendered
+from tests.picture_files import instances, noise_png
 
 
 def test_every_overlay_is_in_the_table_and_nothing_else() -> None:
@@ -60,6 +65,22 @@ def test_the_ports_are_those_of_the_runtime() -> None:
     (container,) = runtime["spec"]["containers"]
     first, second = (port["containerPort"] for port in container["ports"])
     assert f"service/shapes-predictor {first}:80 {second}:{second}" in TEXT
+
+
+def test_the_questions_and_the_grpc_answer_are_messages_of_the_protocol() -> None:
+    image = base64.b64encode(noise_png(1)).decode()
+    v1, v2 = (
+        re.sub(r"\\(.)", r"\1", body).replace("$IMAGE", image)
+        for body in re.findall(r'-d "(\{.*?\})"(?: \\)?$', TEXT, re.MULTILINE | re.DOTALL)
+    )
+    assert json.loads(v1) == instances(noise_png(1))
+    asked = json_format.Parse(v2, oip_pb2.ModelInferRequest())
+    assert asked.inputs[0].contents.bytes_contents == [noise_png(1)]
+    (answer,) = re.findall(r"^\{\n.*?^\}$", TEXT, re.MULTILINE | re.DOTALL)
+    answered = json_format.Parse(answer, oip_pb2.ModelInferResponse())
+    (raw,) = answered.raw_output_contents
+    assert int.from_bytes(raw[:4], "little") == len(raw[4:])
+    assert f"tail -c +5\n{raw[4:].decode()}\n" in TEXT
 
 
 @kubectl
