@@ -29,7 +29,7 @@ demo: $(STAMP)
 	$(BIN)/python demo.py
 
 test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP) $(SAGEMAKER_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 30 --durations-min 5
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
 # Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt.
 images:

@@ -1,21 +1,10 @@
 import gc
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
 import pytest
+from PIL import Image
 
 from server.decoder import Decoder
-
-TRAININGS: Final = ("trainer", "mxnet")
-"""Folders whose tests take about as long as all others together."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Halves of the tests for two processes of pytest-xdist, by `-n 2 --dist loadgroup`."""
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("train" if folder in TRAININGS else "serve"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,6 +14,14 @@ def _rare_collections() -> Iterator[None]:
     gc.set_threshold(100_000, 20, 100)
     yield
     gc.set_threshold(*before)
+
+
+@pytest.fixture(autouse=True)
+def _pixel_limit() -> Iterator[None]:
+    """Pillow's limit is one for the process: what a test has set is not the next one's."""
+    before = Image.MAX_IMAGE_PIXELS
+    yield
+    Image.MAX_IMAGE_PIXELS = before
 
 
 @pytest.fixture
