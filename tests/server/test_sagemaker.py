@@ -51,6 +51,9 @@ def test_flags_and_our_own_variables_win() -> None:
 
 def test_larger_records_raise_the_limit_of_a_body() -> None:
     assert served(MAX_PAYLOAD_IN_MB="100").http_max_input_size == 100 * 2**20
+    flag = ["serve", "--max_payload_in_mb", "90"]
+    assert parse_options(flag, {}).http_max_input_size == 90 * 2**20
+    assert parse_options([*flag, "--http_max_input_size", "1000"], {}).http_max_input_size == 1000
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,11 @@ class _ChannelConfig(BaseModel):
         alias="AttributeNames",
         description="a list of texts such as ['source-ref', 'class']",
     )
+    distribution: str = Field(
+        default="FullyReplicated",
+        alias="S3DistributionType",
+        description="'FullyReplicated', or on one host 'ShardedByS3Key'",
+    )
 
 
 class _HostsConfig(BaseModel):
@@ -99,10 +104,11 @@ def read_container(folders: Folders) -> Container:
     Raises:
         OptionsError: A file of it cannot be read, or says what cannot be.
     """
+    hosts = _read_hosts(folders.config / HOSTS_FILE)
     return Container(
         hyperparameters=read_hyperparameters(folders.config / HYPERPARAMETERS_FILE),
-        channels=_read_channels(folders),
-        hosts=_read_hosts(folders.config / HOSTS_FILE),
+        channels=_read_channels(folders, hosts),
+        hosts=hosts,
     )
 
 
@@ -127,7 +133,7 @@ def read_hyperparameters(path: Path) -> dict[str, str]:
     }
 
 
-def _read_channels(folders: Folders) -> dict[str, Channel]:
+def _read_channels(folders: Folders, hosts: Hosts) -> dict[str, Channel]:
     path = folders.config / CHANNELS_FILE
     configs = {
         name: _validated(_ChannelConfig, value, f"{path}: channel {name}")
@@ -140,6 +146,12 @@ def _read_channels(folders: Folders) -> dict[str, Channel]:
             if folder.is_dir() and not folder.name.startswith(".")
         }
     faults = [fault for name, config in configs.items() for fault in _faults(name, config, folders)]
+    faults += [
+        f"channel {name}: got S3DistributionType {config.distribution!r} on {hosts.count} hosts, "
+        "expected FullyReplicated: each host has to get all of the data, and trains on its share"
+        for name, config in configs.items()
+        if hosts.count > 1 and config.distribution != "FullyReplicated"
+    ]
     if faults:
         raise OptionsError(faults)
     return {name: _channel(name, config, folders) for name, config in configs.items()}

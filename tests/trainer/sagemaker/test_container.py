@@ -170,6 +170,17 @@ def test_what_cannot_be_is_refused_with_its_place(
         read_container(folders)
 
 
+def test_shards_of_the_data_are_for_one_host(tmp_path: Path) -> None:
+    (tmp_path / "input" / "data" / "train").mkdir(parents=True)
+    sharded = {"train": {"S3DistributionType": "ShardedByS3Key"}}
+    folders = configured(tmp_path, inputdataconfig=sharded)
+    assert [*read_container(folders).channels] == ["train"]
+    hosts = {"current_host": "a", "hosts": ["a", "b"]}
+    folders = configured(tmp_path, inputdataconfig=sharded, resourceconfig=hosts)
+    with pytest.raises(OptionsError, match="'ShardedByS3Key' on 2 hosts, expected FullyRepl"):
+        read_container(folders)
+
+
 def test_what_is_null_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "input" / "data" / "train").mkdir(parents=True)
     null = dict.fromkeys(
