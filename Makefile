@@ -17,11 +17,12 @@ SAGEMAKER_STAMP := $(SAGEMAKER_VENV)/.installed
 
 install: $(STAMP)
 
-# pip compiles bytecode on one core; compileall takes all of them.
+# pip compiles bytecode on one core; compileall takes all of them. As a variable the constraints hold
+# for the build backend too.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "constraints.txt pins versions for Python 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --no-compile --editable '.[dev]'
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true  # a package may carry files for other Pythons
 	@touch $@
 

@@ -2,9 +2,9 @@
 
 They are built by docker, podman or buildah: the first of these that works here. The variables
 PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS and PIP_CERT, which pip itself reads, go into the
-build as secrets, which stay out of the images. A folder in PIP_FIND_LINKS is mounted read-only; docker
-has no such mounts. BUILDAH_ISOLATION=chroot lets podman and buildah build where no container can be
-started.
+build as secrets, which stay out of the images. PIP_FIND_LINKS may name one folder of this machine, which
+is mounted read-only; docker has no such mounts. BUILDAH_ISOLATION=chroot lets podman and buildah build
+where no container can be started.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 ENGINES: Final = ("docker", "podman", "buildah")
 IMAGES: Final = ("serve", "train")
@@ -41,6 +43,7 @@ _PIP_CONF: Final[Mapping[str, str]] = {
 _LINKS: Final = "/mnt"
 """Where a folder of wheels is mounted; it exists in every image, so that nothing stays of the mount."""
 _CERT: Final = "/etc/pip.crt"
+_LABEL: Final = "org.opencontainers.image"
 
 
 class ImagesError(Exception):
@@ -57,7 +60,7 @@ class Build:
         base_image: What it is built on; that of the Dockerfile if None.
         version: The project's version.
         source: Where the source code is published, or nothing.
-        revision: The commit, or nothing.
+        revision: The commit, or nothing; no label is made of nothing.
         context: The folder that is built.
     """
 
@@ -131,13 +134,16 @@ def build_command(
         build: The image.
         environ: The variables of pip.
         pip_conf: Where pip_settings is written.
+
+    Raises:
+        ImagesError: PIP_FIND_LINKS names what the engine cannot mount.
     """
-    arguments = {
-        "EXTRA": build.extra,
-        "BASE_IMAGE": build.base_image,
-        "SOURCE": build.source,
-        "VERSION": build.version,
-        "REVISION": build.revision,
+    arguments = {"EXTRA": build.extra, "BASE_IMAGE": build.base_image}
+    # No time of the build: the image has it, and a label of it would make each build another image.
+    labels = {
+        f"{_LABEL}.source": build.source,
+        f"{_LABEL}.version": build.version,
+        f"{_LABEL}.revision": build.revision,
     }
     command = [*_BUILD[engine], "--file", str(build.context / f"Dockerfile.{build.image}")]
     for tag in build.tags:
@@ -145,14 +151,15 @@ def build_command(
     command += ["--secret", f"id=pip,src={pip_conf}"]
     if environ.get("PIP_CERT"):
         command += ["--secret", f"id=pip_cert,src={environ['PIP_CERT']}"]
-    folder = environ.get("PIP_FIND_LINKS", "")
-    if folder.startswith("/"):
+    folder = _wheels(environ)
+    if folder is not None:
         if engine == "docker":
             raise ImagesError(f"docker cannot mount PIP_FIND_LINKS={folder}; unset it, or serve it")
         command += ["--volume", f"{folder}:{_LINKS}:ro"]
-    for name, value in arguments.items():
-        if value:
-            command += ["--build-arg", f"{name}={value}"]
+    for flag, values in (("--build-arg", arguments), ("--label", labels)):
+        for name, value in values.items():
+            if value:
+                command += [flag, f"{name}={value}"]
     return [*command, str(build.context)]
 
 
@@ -163,11 +170,32 @@ def pip_settings(environ: Mapping[str, str]) -> str:
         value = environ.get(name, "")
         if name == "PIP_CERT" and value:
             value = _CERT
-        if name == "PIP_FIND_LINKS" and value.startswith("/"):
-            value = _LINKS
+        if name == "PIP_FIND_LINKS":
+            value = " ".join(link if _path(link) is None else _LINKS for link in value.split())
         if value:
             lines.append(f"{key} = {value}")
     return "\n".join([*lines, ""])
+
+
+def _wheels(environ: Mapping[str, str]) -> Path | None:
+    """The folder of this machine that PIP_FIND_LINKS names, where pip reads words."""
+    links = environ.get("PIP_FIND_LINKS", "").split()
+    folders = [path for link in links if (path := _path(link)) is not None]
+    if len(folders) > 1:
+        names = ", ".join(map(str, folders))
+        raise ImagesError(f"PIP_FIND_LINKS names {names}, but one folder is mounted; join them")
+    for folder in folders:
+        if not folder.is_dir():
+            raise ImagesError(f"PIP_FIND_LINKS names {folder}, which is no folder")
+    return folders[0] if folders else None
+
+
+def _path(link: str) -> Path | None:
+    """What a link names on this machine; None if it is a server's."""
+    url = urlsplit(link)
+    if url.scheme == "file":
+        return Path(url2pathname(url.path))
+    return None if url.scheme else Path(link).expanduser().absolute()
 
 
 def build_image(engine: str, build: Build, environ: Mapping[str, str]) -> str:
@@ -201,8 +229,13 @@ def version() -> str:
 
 
 def revision() -> str:
-    """The commit that is checked out, or nothing outside of git."""
-    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    """The commit of this tree, as COMMIT-dirty if the tree differs from it; nothing outside of git."""
+    commit = _git("rev-parse", "HEAD")
+    return f"{commit}-dirty" if commit and _git("status", "--porcelain") else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
 SERVING_LIMIT_BYTES = 1_200_000_000
 COMPILERS = ("cc", "gcc", "g++", "clang", "ld", "as", "make", "nvcc")
-INSTALL = "--constraint"
+INSTALL = "--requirement"
 CACHED = "--> Using cache"
 
 
@@ -47,8 +48,8 @@ def test_labels_and_no_setting_of_the_building_machine(
         for key, value in image.config["Labels"].items()
         if key.startswith(prefix)
     }
-    assert set(labels) == {"title", "description", "licenses", "source", "version", "revision"}
-    assert labels["licenses"] == "Apache-2.0"
+    assert set(labels) == {"title", "description", "licenses", "version", "revision"}
+    assert labels["licenses"] == distribution("aperture-vision").metadata["License-Expression"]
     assert (labels["version"], labels["revision"]) == (VERSION, REVISION)
     settings = ("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT")
     told = buildah("inspect", "--type", "image", image.tag)
@@ -96,6 +97,13 @@ def test_versions_are_those_of_the_constraints(name: str, request: pytest.Fixtur
     assert {
         line for line in installed - pinned if not line.startswith("aperture-vision==")
     } == set()
+    backend = (
+        "from importlib.metadata import distribution as d\n"
+        "print(d('aperture-vision').read_text('WHEEL'))"
+    )
+    printed = Container(image, ("-c", backend), entry_point=("/opt/aperture/bin/python3",)).finish()
+    name_and_version = next(line for line in pinned if line.startswith("setuptools=="))
+    assert f"Generator: setuptools ({name_and_version.partition('==')[2]})" in printed.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -117,13 +125,17 @@ def test_bytecode_needs_no_place_to_be_written(
 @pytest.mark.parametrize(
     ("image", "changed"), [("serve", "server/app.py"), ("train", "trainer/fit.py")]
 )
-def test_a_change_of_code_installs_no_dependency(
+def test_a_change_of_code_or_version_installs_no_dependency(
     image: str, changed: str, base_image: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     request.getfixturevalue({"serve": "serving", "train": "training"}[image])
     context = _copy_of_the_tree(tmp_path / "tree")
     with (context / changed).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
+    pyproject = context / "pyproject.toml"
+    text = pyproject.read_text(encoding="utf-8")
+    assert text.count('version = "0.') == 1
+    pyproject.write_text(text.replace('version = "0.', 'version = "9.'), encoding="utf-8")
     build = Build(image, "cpu", base_image, f"{VERSION}-changed", "", REVISION, context)
     steps = _steps(build_image("buildah", build, os.environ))
     buildah("rmi", build.tag)
@@ -161,8 +173,8 @@ def _copy_of_the_tree(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("contract", "trainer", "server"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-    files = ["constraints.txt", "pyproject.toml", "README.md", "LICENSE", ".dockerignore"]
-    for name in [*files, "Dockerfile.serve", "Dockerfile.train"]:
+    files = ["constraints.txt", "pyproject.toml", "requirements.py", "README.md"]
+    for name in [*files, "LICENSE", ".dockerignore", "Dockerfile.serve", "Dockerfile.train"]:
         shutil.copy2(ROOT / name, folder / name)
     return folder
 

@@ -1,11 +1,15 @@
 """What `make images` types; no image is built here."""
 
+import os
+import re
 import stat
+import subprocess
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import images
 from images import (
     ENGINES,
     Build,
@@ -13,6 +17,7 @@ from images import (
     build_command,
     build_image,
     pip_settings,
+    revision,
     size,
     working_engine,
 )
@@ -44,15 +49,64 @@ def test_health_check_is_kept_by_every_engine() -> None:
 def test_what_is_not_given_stays_the_dockerfile_s() -> None:
     command = build_command("docker", CPU, {}, PIP_CONF)
     given = [command[at + 1] for at, flag in enumerate(command) if flag == "--build-arg"]
-    assert given == ["EXTRA=cpu", "VERSION=1.2.3"]
+    assert given == ["EXTRA=cpu"]
 
 
-def test_wheels_of_this_machine_are_mounted_where_an_engine_can() -> None:
-    command = build_command("buildah", CPU, {"PIP_FIND_LINKS": "/wheels"}, PIP_CONF)
-    assert command[command.index("--volume") + 1] == "/wheels:/mnt:ro"
-    assert pip_settings({"PIP_FIND_LINKS": "/wheels"}) == "[global]\nfind-links = /mnt\n"
-    with pytest.raises(ImagesError, match="docker cannot mount PIP_FIND_LINKS=/wheels"):
-        build_command("docker", CPU, {"PIP_FIND_LINKS": "/wheels"}, PIP_CONF)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_not_known_makes_no_label(engine: str) -> None:
+    command = build_command(engine, CPU, {}, PIP_CONF)
+    given = [command[at + 1] for at, flag in enumerate(command) if flag == "--label"]
+    assert given == ["org.opencontainers.image.version=1.2.3"]
+
+
+def test_a_changed_tree_does_not_claim_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+    assert revision() == ""
+    _git(tmp_path, "init", "--quiet")
+    assert revision() == ""
+    (tmp_path / "file").write_text("first", encoding="utf-8")
+    _git(tmp_path, "add", "file")
+    _git(tmp_path, "commit", "--quiet", "--message", "first")
+    commit = revision()
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    (tmp_path / "new").touch()
+    assert revision() == f"{commit}-dirty"
+    (tmp_path / "new").unlink()
+    (tmp_path / "file").write_text("second", encoding="utf-8")
+    assert revision() == f"{commit}-dirty"
+
+
+@pytest.mark.parametrize("written", ["{0}/wheels", "wheels", "file://{0}/wheels"])
+def test_wheels_of_this_machine_are_mounted_where_an_engine_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    """As pip reads it, beside the pages of servers."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    environ = {"PIP_FIND_LINKS": f"https://host/page {written.format(tmp_path)}"}
+    assert pip_settings(environ) == "[global]\nfind-links = https://host/page /mnt\n"
+    command = build_command("buildah", CPU, environ, PIP_CONF)
+    assert command[command.index("--volume") + 1] == f"{folder}:/mnt:ro"
+    with pytest.raises(ImagesError, match=f"docker cannot mount PIP_FIND_LINKS={folder}"):
+        build_command("docker", CPU, environ, PIP_CONF)
+
+
+def test_pages_of_servers_are_mounted_nowhere() -> None:
+    environ = {"PIP_FIND_LINKS": "https://host/page http://other/page"}
+    assert "--volume" not in build_command("docker", CPU, environ, PIP_CONF)
+    assert pip_settings(environ) == ("[global]\nfind-links = https://host/page http://other/page\n")
+
+
+def test_wheels_that_cannot_be_mounted_are_refused_in_one_line(tmp_path: Path) -> None:
+    absent = {"PIP_FIND_LINKS": f"{tmp_path}/absent"}
+    with pytest.raises(ImagesError, match=r"absent, which is no folder$"):
+        build_command("buildah", CPU, absent, PIP_CONF)
+    several = {"PIP_FIND_LINKS": f"{tmp_path} /other"}
+    with pytest.raises(ImagesError, match=f"names {tmp_path}, /other, but one folder is mounted"):
+        build_command("buildah", CPU, several, PIP_CONF)
 
 
 def test_settings_of_pip_are_secrets_and_no_arguments() -> None:
@@ -108,3 +162,10 @@ def test_docker_builds_with_the_builder_that_knows_secrets(
 def _program(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    author = {
+        f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    subprocess.run(["git", "-C", str(folder), *arguments], env={**os.environ, **author}, check=True)
