@@ -72,7 +72,7 @@ def test_a_folder_that_is_not_the_runs_is_found_before_the_dataset_is_read(
     with locked(tmp_path / "runs" / "digits"):
         assert aperture_train(*flags) == 1
     (line,) = problems(capsys.readouterr().err)
-    assert "another process is training here" in line
+    assert "another process is training in this folder" in line
 
 
 @pytest.mark.parametrize(
