@@ -71,7 +71,7 @@ def given_by_sagemaker(
         ports = {"http_port": _REST, **given, **told}
         taken = {str(ports[name]) for name in ("http_port", "metrics_port") if name in ports}
         given["grpc_port"] = str(_grpc_port(said.get("SAFE_PORT_RANGE"), taken))
-    payload = str(told.get("max_payload_in_mb", said.get("MAX_PAYLOAD_IN_MB", "")))
+    payload = str({**given, **told}.get("max_payload_in_mb", ""))
     if payload.isdecimal() and len(payload) <= _DIGITS and int(payload) * _MB > largest_body:
         given["http_max_input_size"] = str(int(payload) * _MB)
     return given

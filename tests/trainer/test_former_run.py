@@ -12,6 +12,7 @@ from trainer.checkpoints import write_manifest
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detectors import build_detector
 from trainer.export import describe_model
+from trainer.run_record import LOCK_FILE
 from trainer.tasks import load_task
 
 NAMED, FORMER = "dfine-tiny", "detr-tiny"
@@ -56,7 +57,9 @@ def test_former_weights_that_the_repository_cannot_take_are_refused_before_the_t
     assert fit_from(former, data, tmp_path / "run") == 1
     (line,) = problems(capsys.readouterr().err)
     assert "boxes serves a model with other outputs" in line
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]  # nothing was trained
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [
+        LOCK_FILE
+    ]  # nothing was trained
 
 
 def test_model_that_former_weights_replace_need_not_fit_the_repository(

@@ -145,19 +145,15 @@ def _read_channels(folders: Folders, hosts: Hosts) -> dict[str, Channel]:
             for folder in sorted(folders.data.iterdir())
             if folder.is_dir() and not folder.name.startswith(".")
         }
-    faults = [fault for name, config in configs.items() for fault in _faults(name, config, folders)]
-    faults += [
-        f"channel {name}: got S3DistributionType {config.distribution!r} on {hosts.count} hosts, "
-        "expected FullyReplicated: each host has to get all of the data, and trains on its share"
-        for name, config in configs.items()
-        if hosts.count > 1 and config.distribution != "FullyReplicated"
+    faults = [
+        fault for name, config in configs.items() for fault in _faults(name, config, folders, hosts)
     ]
     if faults:
         raise OptionsError(faults)
     return {name: _channel(name, config, folders) for name, config in configs.items()}
 
 
-def _faults(name: str, config: _ChannelConfig, folders: Folders) -> list[str]:
+def _faults(name: str, config: _ChannelConfig, folders: Folders, hosts: Hosts) -> list[str]:
     """What is wrong with a channel, one line each."""
     if not _CHANNEL.fullmatch(name):
         return [
@@ -175,6 +171,11 @@ def _faults(name: str, config: _ChannelConfig, folders: Folders) -> list[str]:
     if config.wrapper not in (None, "None", "RecordIO"):
         faults.append(
             f"channel {name}: got RecordWrapperType {config.wrapper!r}, expected None or RecordIO"
+        )
+    if hosts.count > 1 and config.distribution != "FullyReplicated":
+        faults.append(
+            f"channel {name}: got S3DistributionType {config.distribution!r} on {hosts.count} hosts, "
+            "expected FullyReplicated: each host has to get all of the data, and trains on its share"
         )
     return faults
 
