@@ -14,6 +14,7 @@ from contract.errors import OptionsError
 from contract.options import add_flags, build, given_environment, given_flags, unknown_name
 from server.errors import LoadError
 from server.log_settings import LogSettings
+from server.memory import keep_buffers
 from server.otlp import Exporter, asked_exporter
 from server.sagemaker import COMMAND, by_variable, given_by_sagemaker
 from server.settings import ENVIRONMENT_PREFIX, LARGEST_BODY, ServerOptions
@@ -29,6 +30,7 @@ def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
     try:
         options = parse_options(sys.argv[1:], os.environ)
+        keep_buffers(options.http_max_input_size, os.environ)
         if left := serve(options, asked_exporter(os.environ)):
             leave(left)
     except (OptionsError, LoadError, OSError) as err:

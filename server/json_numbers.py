@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.long_arrays import LongArray
+from server.turns import in_turns
 
 _KINDS_OF: Final = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 _PART_NUMBERS: Final = 1 << 16
@@ -35,7 +36,7 @@ def numbers_from_json(data: object, dtype: np.dtype[np.generic]) -> NDArray[np.g
         ValueError: A value is out of its range, or the lists are of uneven depth.
         OverflowError: A number is beyond what numpy can hold.
     """
-    parts = [_numbers(part, dtype) for part in _parts(data)]
+    parts = [_numbers(part, dtype) for part in in_turns(_parts(data))]
     return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 

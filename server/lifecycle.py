@@ -141,6 +141,7 @@ class Lifecycle:
                 model.fail(f"internal error: {err!r}", number)
             else:
                 arrived[number] = Loaded(version, stamp)
+        await self._in_thread(give_back)  # loading takes more memory than serving
         return arrived
 
     def _switch(

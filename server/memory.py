@@ -1,15 +1,44 @@
-"""Memory that unloaded models leave behind."""
+"""What the C library's allocator keeps of the memory that was freed.
+
+Other C libraries than glibc have none of these calls; nothing is done then.
+
+Source: https://man7.org/linux/man-pages/man3/mallopt.3.html and malloc_trim.3.html
+"""
 
 import ctypes
+from collections.abc import Mapping
+from typing import Final
+
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+
+_VARIABLES: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+_MOST: Final = 2**31 - 1  # mallopt takes an int
+
+
+def keep_buffers(largest_body: int, environ: Mapping[str, str]) -> None:
+    """Let buffers as large as the largest body be kept for the next one.
+
+    glibc asks the system for each buffer of more than 32 MiB and gives it back when it is freed.
+    gRPC copies a message three times while it holds the interpreter, and to have the pages of 60 MB
+    made anew each time takes longer than health may. Kept are at most four such bodies.
+
+    Args:
+        largest_body: In bytes.
+        environ: The environment, whose settings of the allocator are left alone.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None or any(variable in environ for variable in _VARIABLES):
+        return
+    mallopt(_MMAP_THRESHOLD, min(2 * largest_body, _MOST))  # a growing buffer is larger than it
+    mallopt(_TRIM_THRESHOLD, min(4 * largest_body, _MOST))
 
 
 def give_back() -> None:
     """Give the allocator's free memory back to the system; blocks for milliseconds.
 
-    glibc keeps what was freed for later; without this a server that unloads a model stays as
-    large as with it (triton-inference-server/server#3320). Other C libraries have no such call.
-
-    Source: https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    Without this a server that unloads a model stays as large as with it
+    (triton-inference-server/server#3320).
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from server.protocol.rpc import serialize
+from server.protocol.rpc import read_or_abort, serialize
 from server.protocol.v2 import V2, Handler
 
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -32,14 +32,18 @@ class Health:
 
     def rpcs(self) -> dict[str, Handler]:
         """The gRPC methods."""
-        request = health_pb2.HealthCheckRequest.FromString
         return {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check, request, serialize),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch, request, serialize),
+            "Check": grpc.unary_unary_rpc_method_handler(
+                self._check, response_serializer=serialize
+            ),
+            "Watch": grpc.unary_stream_rpc_method_handler(
+                self._watch, response_serializer=serialize
+            ),
         }
 
-    async def _check(self, request: Any, context: Any) -> Any:
+    async def _check(self, wire: bytes, context: Any) -> Any:
         """SERVING or NOT_SERVING; NOT_FOUND for a service that is none."""
+        request = await read_or_abort(health_pb2.HealthCheckRequest.FromString, wire, context)
         status = self._status(request.service)
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
             await context.abort(
@@ -49,8 +53,9 @@ class Health:
             )
         return health_pb2.HealthCheckResponse(status=status)
 
-    async def _watch(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+    async def _watch(self, wire: bytes, context: Any) -> AsyncIterator[Any]:
         """The status now and after each change, until the server ends."""
+        request = await read_or_abort(health_pb2.HealthCheckRequest.FromString, wire, context)
         last = None
         while True:
             status = self._status(request.service)

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from contract.triton_schema import schema_file
 from server.protocol import oip_pb2 as oip
-from server.protocol.rpc import serialize
+from server.protocol.rpc import read_or_abort, serialize
 from server.protocol.stream import until
 from server.protocol.v2 import V2, Handler
 
@@ -51,13 +51,17 @@ class Reflection:
         """The gRPC methods, the same for both names."""
         return {
             "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
-                self._info, reflection_pb2.ServerReflectionRequest.FromString, serialize
+                self._info, response_serializer=serialize
             )
         }
 
-    async def _info(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        messages = until(requests, self._v2.stopping)
-        async for answer in self._servicer.ServerReflectionInfo(messages, context):
+    async def _info(self, wires: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+        read = reflection_pb2.ServerReflectionRequest.FromString
+        requests = (
+            await read_or_abort(read, wire, context)
+            async for wire in until(wires, self._v2.stopping)
+        )
+        async for answer in self._servicer.ServerReflectionInfo(requests, context):
             yield answer
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from server.turns import in_turns
+
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 _PART: Final = 1 << 14
 """Items of a list that are written at once."""
@@ -62,7 +64,7 @@ def json_pieces(content: object) -> list[bytes]:
 def _written_list(items: NDArray[np.generic] | Sequence[object]) -> Written:
     """A list of which `_PART` items are written at once."""
     pieces: list[bytes] = []
-    for start in range(0, len(items), _PART):
+    for start in in_turns(range(0, len(items), _PART)):
         written = json_pieces(items[start : start + _PART])
         written[0] = (b"," if start else b"[") + written[0][1:]
         written[-1] = written[-1][:-1]

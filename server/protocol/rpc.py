@@ -19,6 +19,9 @@ from server.protocol.v2 import Handler
 logger = logging.getLogger(__name__)
 
 _LONGEST_STATUS: Final = 6000  # bytes, of which other metadata need some
+LONGEST: Final = 1 << 20
+"""Bytes of a message that is parsed on the event loop; only inference and models take more."""
+
 _UNQUOTED: Final = string.punctuation.replace("%", "") + " "
 
 RequestT = TypeVar("RequestT")
@@ -26,19 +29,22 @@ ResponseT = TypeVar("ResponseT", bound=Message | bytes)
 
 
 def unary(
-    method: Callable[[RequestT], Awaitable[ResponseT]], read: Callable[[bytes], RequestT]
+    method: Callable[[RequestT], Awaitable[ResponseT]],
+    read: Callable[[bytes], RequestT],
+    longest: int | None = LONGEST,
 ) -> Handler:
     """A handler that answers errors with their status: ours in words, any other as internal.
 
     Args:
         method: What answers.
         read: Makes its request of a message's bytes.
+        longest: How many these may be; None leaves that to gRPC's own limit.
     """
 
     async def answer(wire: bytes, context: grpc.aio.ServicerContext[bytes, ResponseT]) -> ResponseT:
         request: RequestT | None = None
         try:
-            request = understood(read, wire)
+            request = understood(read, wire, longest)
             return await method(request)
         except Exception as err:
             await abort(context, method.__name__, err, getattr(request, "id", ""))
@@ -46,18 +52,34 @@ def unary(
     return grpc.unary_unary_rpc_method_handler(answer, response_serializer=serialize)
 
 
-def understood(read: Callable[[bytes], RequestT], wire: bytes) -> RequestT:
+def understood(
+    read: Callable[[bytes], RequestT], wire: bytes, longest: int | None = LONGEST
+) -> RequestT:
     """What `read` makes of a message's bytes.
 
     Raises:
-        RequestError: They are no such message.
+        RequestError: They are no such message, or more than `longest`.
     """
+    if longest is not None and len(wire) > longest:
+        raise RequestError(
+            f"the request is {len(wire)} bytes; a message of this method has at most {longest}"
+        )
     try:
         return read(wire)
     except DecodeError as err:
         raise RequestError(
             f"the {len(wire)} bytes of the request are not the message of this method"
         ) from err
+
+
+async def read_or_abort(
+    read: Callable[[bytes], RequestT], wire: bytes, context: "grpc.aio.ServicerContext[Any, Any]"
+) -> RequestT:
+    """What `read` makes of a message's bytes; the call ends if they are none, or too many."""
+    try:
+        return understood(read, wire)
+    except RequestError as err:
+        await abort(context, read.__qualname__.partition(".")[0], err)
 
 
 async def abort(

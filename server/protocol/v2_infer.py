@@ -49,7 +49,7 @@ class Infer:
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""
         return {
-            "ModelInfer": unary(self.model_infer, oip_messages.ReceivedInfer.of),
+            "ModelInfer": unary(self.model_infer, oip_messages.ReceivedInfer.of, longest=None),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(
                 self.stream_infer, response_serializer=serialize
             ),
@@ -142,7 +142,7 @@ class Infer:
         """The answer to a message of a stream, and the status if it is an error."""
         request_id = ""
         try:
-            received = understood(oip_messages.ReceivedInfer.of, wire)
+            received = understood(oip_messages.ReceivedInfer.of, wire, longest=None)
             request_id = received.id
             return None, await self._answer(received, streamed=True)
         except Exception as err:  # whatever it is, it is this message's answer

@@ -6,6 +6,7 @@ Source: https://github.com/triton-inference-server/server/blob/main/docs/protoco
 import asyncio
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from server.protocol import oip_pb2 as oip
 from server.protocol.http import json_response
 from server.protocol.oip_messages import parameters_of
 from server.protocol.parameters import Parameters, flag
-from server.protocol.rpc import unary
+from server.protocol.rpc import unary, understood
 from server.protocol.v2 import V2, Handler
 
 _FILE: Final = "file:"
@@ -48,9 +49,7 @@ class ModelRepository:
         """The gRPC methods."""
         return {
             "RepositoryIndex": unary(self.repository_index, oip.RepositoryIndexRequest.FromString),
-            "RepositoryModelLoad": unary(
-                self.load_model, oip.RepositoryModelLoadRequest.FromString
-            ),
+            "RepositoryModelLoad": unary(self.load_model, bytes, longest=None),
             "RepositoryModelUnload": unary(
                 self.unload_model, oip.RepositoryModelUnloadRequest.FromString
             ),
@@ -100,13 +99,10 @@ class ModelRepository:
             ]
         )
 
-    async def load_model(
-        self, request: oip.RepositoryModelLoadRequest
-    ) -> oip.RepositoryModelLoadResponse:
+    async def load_model(self, wire: bytes) -> oip.RepositoryModelLoadResponse:
         """Load a model, or load it anew; answers when it answers."""
-        _refuse_repository(request.repository_name)
-        config, files = _split(parameters_of(request.parameters), _as_bytes)
-        await self._repository.load(request.model_name, config, files)
+        name, config, files = await self._bodies.parse(len(wire), partial(_read_load, wire))
+        await self._repository.load(name, config, files)
         return oip.RepositoryModelLoadResponse()
 
     async def unload_model(
@@ -130,6 +126,13 @@ def _parameters(payload: Mapping[str, object]) -> Parameters:
 def _refuse_repository(name: str) -> None:
     if name:
         raise Unsupported("'repository_name' specification is not supported")
+
+
+def _read_load(wire: bytes) -> tuple[str, str | None, dict[str, bytes]]:
+    """The model of a RepositoryModelLoadRequest, and as `_split` its configuration and files."""
+    request = understood(oip.RepositoryModelLoadRequest.FromString, wire, longest=None)
+    _refuse_repository(request.repository_name)
+    return request.model_name, *_split(parameters_of(request.parameters), _as_bytes)
 
 
 def _split(

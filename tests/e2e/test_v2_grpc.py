@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from server.protocol import oip_pb2 as oip
+from server.protocol.rpc import LONGEST
 from tests.clients import run_client
 from tests.live_server import LiveServer, live_server, start_server, wait_for
 from tests.onnx_graphs import Through, write_identity
@@ -98,6 +99,27 @@ def test_health_of_no_service_is_not_found(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         health(channel, "nope")
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        f"{SERVICE}/ServerLive",
+        f"{SERVICE}/ModelMetadata",
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_a_long_message_that_is_no_tensor_is_refused(channel: grpc.Channel, method: str) -> None:
+    long = bytes(LONGEST + 1)  # fits gRPC's own limit
+    stub: Any = channel.stream_stream(f"/{method}")
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub(iter([long]), timeout=30))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == (
+        "the request is 1048577 bytes; a message of this method has at most 1048576"
+    )
 
 
 def health(channel: grpc.Channel, service: str) -> int:
