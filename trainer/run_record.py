@@ -18,6 +18,7 @@ from contract.locations import Location
 from contract.publishing import PublishedVersion, is_published
 from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
+from trainer.differences import differences
 from trainer.errors import CheckpointError, RunBusy, RunConflict, RunUnwritable
 from trainer.hyperparameters import Hyperparameters
 from trainer.report import METRICS_FILE, PRECISIONS_FILE
@@ -133,14 +134,8 @@ def continue_record(run_dir: Path, new: RunRecord) -> RunRecord:
     present = read_record(run_dir)
     if present is None:
         return new
-    names = {**present.identity, **new.identity}
-    differences = {
-        name: (present.identity.get(name), new.identity.get(name))
-        for name in names
-        if present.identity.get(name) != new.identity.get(name)
-    }
-    if differences:
-        raise RunConflict(run_dir, differences)
+    if conflicts := differences(present.identity, new.identity):
+        raise RunConflict(run_dir, conflicts)
     return present
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainer.checkpoints import WEIGHTS, Checkpoint
+from trainer.differences import differences
 from trainer.errors import ArchitectureMismatch, ChannelError, listed
 from trainer.sagemaker.archive import unpack_archive
 
@@ -130,14 +131,8 @@ def _check_architecture(checkpoint: Path, wanted: Architecture) -> None:
         raise ChannelError(checkpoint, f"has no {ARCHITECTURE_FILE} that can be read") from err
     if found.algorithm != wanted.algorithm:
         raise ArchitectureMismatch({"algorithm": (found.algorithm, wanted.algorithm)})
-    names = {**found.values, **wanted.values}
-    differences = {
-        name: (found.values.get(name), wanted.values.get(name))
-        for name in names
-        if found.values.get(name) != wanted.values.get(name)
-    }
-    if differences:
-        raise ArchitectureMismatch(differences)
+    if mismatches := differences(found.values, wanted.values):
+        raise ArchitectureMismatch(mismatches)
 
 
 def _shown(folder: Path) -> list[Path]:
