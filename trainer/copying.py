@@ -5,21 +5,18 @@
     FOLDER/parts/     what is under way
 
 Objects are small, so a download is mostly waiting; 16 wait at once. A file appears whole, by a rename,
-and its line is written after that: what a killed copy had done is not fetched again. The threads are
-daemons, so that nobody waits for a network that has stalled. The price is that each file is
-written whole to the disk before the first is read.
+and its line is written after that: what a killed copy had done is not fetched again. The price is
+that each file is written whole to the disk before the first is read.
 """
 
 import json
 import logging
 import os
-import queue
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -28,7 +25,7 @@ from contract.bucket import Store
 from contract.errors import BucketError
 from contract.objects import Entry
 from trainer.copy_plan import CopyPlan, plan_copy
-from trainer.transfers import at_work
+from trainer.transfers import fetched
 
 DATA_FOLDER: Final = "data"
 AT_ONCE: Final = 16
@@ -76,75 +73,41 @@ def copy(store: Store, folder: Path, objects: Mapping[str, Entry], at_once: int 
         raise BucketError("copy to", str(folder), err.strerror or str(err)) from err
 
 
-@dataclass(frozen=True, slots=True)
-class _Downloads:
-    """What the threads share.
-
-    Attributes:
-        store: Where the objects lie.
-        folder: Where their copy is made.
-        todo: Objects to be fetched.
-        done: Keys of those that were, or what went wrong.
-        stop: Ends the threads.
-    """
-
-    store: Store
-    folder: Path
-    todo: "queue.SimpleQueue[tuple[str, Entry]]" = field(default_factory=queue.SimpleQueue)
-    done: "queue.SimpleQueue[str | BaseException]" = field(default_factory=queue.SimpleQueue)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def work(self, part: Path) -> None:
-        """Fetch one object after the other, each to `part` first."""
-        while not self.stop.is_set():
-            try:
-                key, entry = self.todo.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                self._fetch(key, entry, part)
-            except BaseException as err:  # whoever follows raises it
-                self.done.put(err)
-                return
-            self.done.put(key)
-
-    def _fetch(self, key: str, entry: Entry, part: Path) -> None:
-        self.store.fetch(key, part, self.stop)
-        if (size := part.stat().st_size) != entry.size:
-            reason = f"got {size} bytes, expected {entry.size}; it changed meanwhile, start anew"
-            raise BucketError("download", f"{self.store.bucket}/{key}", reason)
-        target = self.folder / DATA_FOLDER / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.replace(target)
-
-
 def _fetch_all(store: Store, folder: Path, wanted: CopyPlan, at_once: int) -> None:
-    downloads = _Downloads(store, folder)
-    for item in wanted.fetch.items():
-        downloads.todo.put(item)
     parts = [folder / _PARTS_FOLDER / str(n) for n in range(min(at_once, len(wanted.fetch)))]
-    jobs = [partial(downloads.work, part) for part in parts]
+    fetches = [partial(_fetch, store, folder, part) for part in parts]
     with (
-        at_work(jobs, downloads.stop),
+        fetched(wanted.fetch.items(), fetches) as done,
         (folder / _OBJECTS_FILE).open("a", encoding="utf-8") as journal,
     ):
-        _follow(wanted, store.bucket.url, downloads.done, journal)
+        _follow(wanted, store.bucket.url, done, journal)
+
+
+def _fetch(
+    store: Store, folder: Path, part: Path, wanted: tuple[str, Entry], stop: threading.Event
+) -> None:
+    """Fetch an object, to `part` first.
+
+    Raises:
+        BucketError: The bucket refuses, or has another object of that key by now.
+    """
+    key, entry = wanted
+    store.fetch(key, part, stop)
+    if (size := part.stat().st_size) != entry.size:
+        reason = f"got {size} bytes, expected {entry.size}; it changed meanwhile, start anew"
+        raise BucketError("download", f"{store.bucket}/{key}", reason)
+    target = folder / DATA_FOLDER / key
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(target)
 
 
 def _follow(
-    wanted: CopyPlan,
-    url: str,
-    done: "queue.SimpleQueue[str | BaseException]",
-    journal: IO[str],
+    wanted: CopyPlan, url: str, done: Iterable[tuple[str, Entry]], journal: IO[str]
 ) -> None:
-    """Note what is done, say so now and then, and raise the first error."""
+    """Note what is done, and say so now and then."""
     count, size, said = 0, 0, time.monotonic()
-    while count < len(wanted.fetch):
-        got = done.get()
-        if isinstance(got, BaseException):
-            raise got
-        entry = wanted.fetch[got]
-        journal.write(_line(got, entry))
+    for key, entry in done:
+        journal.write(_line(key, entry))
         journal.flush()
         count, size = count + 1, size + entry.size
         if time.monotonic() - said > _REPORT_SECONDS:

@@ -1,24 +1,21 @@
 """Objects that are named by their URLs -> files, several at once.
 
-As in `copying`, a download is mostly waiting, files appear whole, and the threads are daemons, so
-that nobody waits for a network that has stalled. Here nothing is listed: a manifest may name a few
-objects of a bucket of millions. A file that is there already is the object of a former start of the
+As in `copying`, files appear whole. Here nothing is listed: a manifest may name a few objects of a
+bucket of millions. A file that is there already is the object of a former start of the
 same training; whether the object has changed since is not asked.
 """
 
 import fcntl
 import logging
-import queue
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.bucket import Store
 from contract.errors import BucketError
 from contract.locations import Bucket
 from trainer.copying import AT_ONCE
-from trainer.transfers import at_work
+from trainer.transfers import fetched
 
 logger = logging.getLogger(__name__)
 
@@ -46,49 +43,19 @@ def fetch_objects(wanted: Mapping[str, Path], workspace: Path, at_once: int = AT
         raise BucketError("fetch to", str(workspace), err.strerror or str(err)) from err
 
 
-@dataclass(frozen=True, slots=True)
-class _Fetches:
-    """What the threads share.
-
-    Attributes:
-        stores: The buckets by name.
-        todo: URLs to be fetched, and where to.
-        done: None for each of those that were, or what went wrong.
-        stop: Ends the threads.
-    """
-
-    stores: Mapping[str, Store]
-    todo: "queue.SimpleQueue[tuple[str, Path]]" = field(default_factory=queue.SimpleQueue)
-    done: "queue.SimpleQueue[BaseException | None]" = field(default_factory=queue.SimpleQueue)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def work(self) -> None:
-        """Fetch one object after the other, each beside its path first."""
-        while not self.stop.is_set():
-            try:
-                url, path = self.todo.get_nowait()
-            except queue.Empty:
-                return
-            bucket, key = _parts(url)
-            part = path.with_suffix(".part")
-            try:
-                self.stores[bucket].fetch(key, part, self.stop)
-                part.replace(path)
-            except BaseException as err:  # whoever waits raises it
-                self.done.put(err)
-                return
-            self.done.put(None)
-
-
 def _fetch_all(missing: Mapping[str, Path], at_once: int) -> None:
     buckets = {bucket for bucket, _ in map(_parts, missing)}
-    fetches = _Fetches({bucket: Store(Bucket(f"s3://{bucket}")) for bucket in buckets})
-    for item in missing.items():
-        fetches.todo.put(item)
-    with at_work([fetches.work] * min(at_once, len(missing)), fetches.stop):
-        for _ in missing:
-            if (err := fetches.done.get()) is not None:
-                raise err
+    stores = {bucket: Store(Bucket(f"s3://{bucket}")) for bucket in buckets}
+
+    def fetch(url: str, stop: threading.Event) -> None:
+        bucket, key = _parts(url)
+        part = missing[url].with_suffix(".part")
+        stores[bucket].fetch(key, part, stop)
+        part.replace(missing[url])
+
+    with fetched(missing, [fetch] * min(at_once, len(missing))) as done:
+        for _ in done:
+            pass
 
 
 def _parts(url: str) -> tuple[str, str]:
