@@ -4,30 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.hyperparameters import Hyperparameters
+from trainer.fine_tuning import FineTuning
 
 BoxAugmentation = Literal["none", "flip", "crop", "crop_color"]
 
 
-class DetectionHyperparameters(Hyperparameters):
+class DetectionHyperparameters(FineTuning):
     """Hyperparameters of object detection; the decay and the clipping are those of DETR."""
 
-    learning_rate: float = Field(
-        default=2e-4, ge=0, description="Peak learning rate of the optimizer"
-    )
     per_device_train_batch_size: int = Field(
         default=4, ge=1, description="Training pictures a step, on each GPU or CPU process"
-    )
-    per_device_eval_batch_size: int = Field(
-        default=4, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
-    )
-    num_train_epochs: float = Field(
-        default=3.0,
-        ge=0,
-        description=(
-            "How often the whole training set is seen, in parts too; 0 publishes the weights that "
-            "a training would start from"
-        ),
     )
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="Score above which a served model answers an object"

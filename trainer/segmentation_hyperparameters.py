@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from trainer.hyperparameters import Hyperparameters
+from trainer.fine_tuning import FineTuning
 from trainer.pixel_size import LARGEST_SIDE
 
 
-class SegmentationHyperparameters(Hyperparameters):
+class SegmentationHyperparameters(FineTuning):
     """Hyperparameters of semantic segmentation.
 
     The defaults of ours are SegFormer's recipe: AdamW with a decay of 0.01 and a short warm-up
@@ -21,26 +21,12 @@ class SegmentationHyperparameters(Hyperparameters):
         multiple_of=8,
         description="Height and width of the model's input in pixels; SegFormer's are of 32 each",
     )
-    learning_rate: float = Field(
-        default=2e-4, ge=0, description="Peak learning rate of the optimizer"
-    )
     per_device_train_batch_size: int = Field(
         default=4,
         ge=0,
         description=(
             "Training pictures a step, on each GPU or CPU process; 0 finds the largest power of "
             "two that fits a GPU's memory, and is 4 on a CPU, where more is not faster"
-        ),
-    )
-    per_device_eval_batch_size: int = Field(
-        default=4, ge=1, description="Evaluated pictures a step, on each GPU or CPU process"
-    )
-    num_train_epochs: float = Field(
-        default=3.0,
-        ge=0,
-        description=(
-            "How often the whole training set is seen, in parts too; 0 publishes the weights that "
-            "a training would start from"
         ),
     )
     model: str = Field(
