@@ -46,7 +46,7 @@ from server.repository import Control, Repository
 from server.response_cache import ResponseCache
 from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
-from server.sources import Source, find_source
+from server.sources import Source, find_source, require_model
 from server.trace_settings import Setting, TraceSettings
 from server.watcher import Watcher
 
@@ -68,7 +68,7 @@ class Server(kserve.ModelServer):
         exporter: How traces are exported; None for no traces.
 
     Raises:
-        LoadError: The folder to serve does not exist, or is of the other kind.
+        LoadError: The folder to serve does not exist, is of the other kind, or lacks a model.
     """
 
     def __init__(
@@ -257,9 +257,20 @@ class Server(kserve.ModelServer):
 
 
 def open_source(options: ServerOptions) -> Source:
-    """Where the models lie that are to be served."""
+    """Where the models lie that are to be served.
+
+    A repository may be empty, as Triton's. What a platform mounts is there before the server is.
+
+    Raises:
+        LoadError: The folder does not exist, is of the other kind, or is mounted without a model.
+    """
     if not isinstance(options.model_repository, Bucket):
-        return find_source(options.model_repository, options.model_dir, options.model_name)
+        source = find_source(options.model_repository, options.model_dir, options.model_name)
+        if options.model_dir is not None and options.model_control_mode == "none":
+            require_model(source)
+        elif not source.folders():
+            logger.warning("repository=%s holds no model; none is served", source.root)
+        return source
     from server.bucket_source import open_bucket  # noqa: PLC0415  # for who has a bucket alone
 
     return open_bucket(options.model_repository, options.bucket_cache_dir)

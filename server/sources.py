@@ -8,7 +8,6 @@ A model's folder has Triton's layout, NAME/{config.pbtxt, VERSION/model.onnx}, c
     a bare ONNX file  model.onnx, or a single *.onnx of another name: version 1 of a model
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +23,8 @@ from contract.model_config import (
 from contract.repository import list_model_dirs, list_versions
 from server.errors import LoadError
 
-logger = logging.getLogger(__name__)
-
 _BARE_VERSION = 1
+_SHOWN = 10  # names of what lies in a folder without a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +161,27 @@ def find_source(repository: Path | None, model_dir: Path | None, name: str | Non
             f"{root} is one model's folder; give it as --model_dir, or its parent folder"
         )
     if repository is not None or not is_model(root):
-        source = Source(root, name, is_model=False)
-        if not source.folders():
-            logger.warning("repository=%s holds no model; nothing will be served", root)
-        return source
+        return Source(root, name, is_model=False)
     _refuse_mixed(root)
     return Source(root, name or _config_name(root), is_model=True)
+
+
+def require_model(source: Source) -> None:
+    """Refuse a folder without any model, beside which a server that never looks again waits for ever.
+
+    Raises:
+        LoadError: No version of a model lies there.
+    """
+    if any(folder.versions() for folder in source.folders().values()):
+        return
+    names = sorted(
+        f"{path.name}/" if path.is_dir() else path.name for path in source.root.iterdir()
+    )
+    shown = [*names[:_SHOWN], *([f"and {len(names) - _SHOWN} more"] if names[_SHOWN:] else [])]
+    raise LoadError(
+        f"{source.root} holds no model, but {', '.join(shown) or 'nothing at all'}; expected "
+        f"NAME/{CONFIG_FILE} and NAME/1/{MODEL_FILE}, the same without NAME/, or a single .onnx file"
+    )
 
 
 def _refuse_mixed(root: Path) -> None:

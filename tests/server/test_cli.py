@@ -6,6 +6,7 @@ import pytest
 
 from contract.errors import OptionsError
 from server.cli import parse_options
+from tests.live_server import free_port, start_server, wait_for
 
 EXPLICIT = ["--model_repository", "a", "--model_control_mode", "explicit"]
 
@@ -85,6 +86,31 @@ def test_a_missing_folder_ends_with_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"error: {tmp_path / 'absent'} is not a folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [["--model_dir", "{}/model"], ["serve"]], ids=["KServe", "SageMaker"]
+)
+def test_what_a_platform_mounts_without_a_model_ends_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+    (tmp_path / "model" / "code").mkdir(parents=True)
+    ports = [f"--{name}_port={free_port()}" for name in ("http", "grpc")]
+    done = serve(*(flag.format(tmp_path) for flag in flags), *ports)
+    assert done.returncode == 1
+    assert f"error: {tmp_path / 'model'} holds no model, but code/; expected NAME/" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mounted_folder_may_be_empty_where_models_may_follow(tmp_path: Path) -> None:
+    flags = ["--model_dir", str(tmp_path), "--model_control_mode", "poll"]
+    server = start_server(tmp_path / "log", *flags)
+    try:
+        wait_for(server, "/ping", 503)
+    finally:
+        assert server.stop() == 0
+    assert f"repository={tmp_path} holds no model; none is served" in server.log.read_text()
 
 
 def test_bad_options_end_with_2() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from contract.model_config import empty_model_config, parse_model_config
 from server.errors import LoadError
-from server.sources import ModelFolder, find_source
+from server.sources import ModelFolder, find_source, require_model
 from tests.onnx_graphs import Through, write_identity
 from tests.tiny_models import publish_colour_model
 
@@ -93,3 +93,33 @@ def test_a_missing_folder_and_a_model_given_as_a_repository_are_refused(tmp_path
     model_dir = publish_colour_model(tmp_path, "m").model_dir
     with pytest.raises(LoadError, match="give it as --model_dir"):
         find_source(model_dir, None, None)
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        ([], "nothing at all"),
+        (["model.pth", "code/inference.py"], "code/, model.pth"),
+        (["one.onnx", "two.onnx"], "one.onnx, two.onnx"),
+        (["export/colour/1/model.onnx"], "export/"),
+        (["config.pbtxt"], "config.pbtxt"),
+        ([*"abcdefghijklm"], "a, b, c, d, e, f, g, h, i, j, and 3 more"),
+    ],
+)
+def test_a_folder_without_a_model_says_what_lies_there(
+    tmp_path: Path, paths: list[str], found: str
+) -> None:
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    with pytest.raises(LoadError) as caught:
+        require_model(find_source(None, tmp_path, None))
+    assert str(caught.value).startswith(f"{tmp_path} holds no model, but {found}; expected NAME/")
+
+
+@pytest.mark.parametrize("path", ["m/1/model.onnx", "1/model.onnx", "any.onnx", "m/2/net.plan"])
+def test_one_version_is_a_model_whatever_lies_beside_it(tmp_path: Path, path: str) -> None:
+    for file in (path, "code/inference.py", "labels_info.json"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    require_model(find_source(None, tmp_path, None))
