@@ -1,6 +1,10 @@
 """What the algorithms' optimizers share: which of their settings count, and which cannot."""
 
+from typing import Final
+
 from trainer.recipe import needs_epsilon
+
+_PLAIN: Final = ("sgd", "nag", "nesterov")
 
 
 def beta_faults(optimizer: str, beta_1: float, beta_2: float) -> list[str]:
@@ -30,6 +34,15 @@ def epsilon_faults(
 def betas(optimizer: str, beta_1: float, beta_2: float) -> dict[str, object]:
     """Adam's decays, and nothing for another optimizer."""
     return {"beta_1": beta_1, "beta_2": beta_2} if optimizer == "adam" else {}
+
+
+def inertia(optimizer: str, momentum: float, weight_decay: float) -> dict[str, object]:
+    """What counts with plain and Nesterov's descent, and is 0 for another optimizer."""
+    counts = optimizer in _PLAIN
+    return {
+        "momentum": momentum if counts else 0.0,
+        "weight_decay": weight_decay if counts else 0.0,
+    }
 
 
 def named_optimizer(optimizer: str, momentum: float) -> str:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from contract.errors import OptionsError
 from contract.options import Options, build
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from trainer.sagemaker.channel import Channel
+
+_STOPPING: Final = "early_stopping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ class SageMakerHyperparameters(Options):
     @abstractmethod
     def log_lines(self) -> "TrainerCallback":
         """A callback that prints the metrics as this algorithm of SageMaker does."""
+
+    def best_epoch(self) -> dict[str, object]:
+        """The recipe's early stopping, which has these names, too; the best epoch is published."""
+        names = (name for name in type(self).model_fields if name.startswith(_STOPPING))
+        return {"published_checkpoint": "best", **{name: getattr(self, name) for name in names}}
 
 
 @dataclass(frozen=True, slots=True)

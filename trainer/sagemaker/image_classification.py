@@ -15,7 +15,7 @@ from contract.options import build
 from trainer.datasets.dataset import Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, named_optimizer
+from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, inertia, named_optimizer
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
@@ -28,6 +28,15 @@ from trainer.sagemaker.resnet_shapes import (
     SMALL_IMAGE_LAYERS,
     Depth,
     ImageShape,
+)
+from trainer.sagemaker.shared_fields import (
+    Beta1,
+    Beta2,
+    MinEpochs,
+    Patience,
+    SquaresDecay,
+    Tolerance,
+    TrainingSamples,
 )
 from trainer.sagemaker.values import Epochs, Truth
 
@@ -52,17 +61,12 @@ class ImageClassification(SageMakerHyperparameters):
         le=MOST_CLASSES,
         description="Number of output classes; the weights of more take gigabytes",
     )
-    num_training_samples: int = Field(
-        gt=0,
-        description="Pictures of the train channel; another number than found there is warned of",
-    )
+    num_training_samples: TrainingSamples
     augmentation_type: Augmentation = Field(
         default="none", description="As `augmentation`, which has SageMaker's names"
     )
-    beta_1: float = Field(default=0.9, ge=0, le=1, description="adam's decay of the mean gradient")
-    beta_2: float = Field(
-        default=0.999, ge=0, le=1, description="adam's decay of the mean squared gradient"
-    )
+    beta_1: Beta1 = 0.9
+    beta_2: Beta2 = 0.999
     checkpoint_frequency: int | None = Field(
         default=None,
         gt=0,
@@ -74,20 +78,12 @@ class ImageClassification(SageMakerHyperparameters):
     early_stopping: Truth = Field(
         default=False, description="End when the validation accuracy no longer improves"
     )
-    early_stopping_min_epochs: int = Field(
-        default=10, gt=0, description="Epochs before which it does not end"
-    )
-    early_stopping_patience: int = Field(
-        default=5, gt=0, description="Epochs without an improvement after which it ends"
-    )
-    early_stopping_tolerance: float = Field(
-        default=0.0, ge=0, le=1, description="Relative improvement that is none"
-    )
+    early_stopping_min_epochs: MinEpochs = 10
+    early_stopping_patience: Patience = 5
+    early_stopping_tolerance: Tolerance = 0.0
     epochs: int = Field(default=30, gt=0, description="`num_train_epochs`")
     eps: float = Field(default=1e-8, ge=0, le=1, description="`epsilon` of adam and rmsprop")
-    gamma: float = Field(
-        default=0.9, ge=0, le=1, description="rmsprop's decay of the mean squared gradient, `rho`"
-    )
+    gamma: SquaresDecay = 0.9
     image_shape: ImageShape = Field(
         default="3,224,224",
         description=(
@@ -210,11 +206,7 @@ class ImageClassification(SageMakerHyperparameters):
                 "multi_label": bool(self.multi_label),
                 "use_weighted_loss": bool(self.multi_label and self.use_weighted_loss),
                 "top_k": 0 if self.multi_label else self.top_k or 0,
-                "published_checkpoint": "best",
-                "early_stopping": self.early_stopping,
-                "early_stopping_min_epochs": self.early_stopping_min_epochs,
-                "early_stopping_patience": self.early_stopping_patience,
-                "early_stopping_tolerance": self.early_stopping_tolerance,
+                **self.best_epoch(),
                 "checkpoint_epochs": self.checkpoint_frequency or 1,
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
@@ -269,12 +261,10 @@ class ImageClassification(SageMakerHyperparameters):
 
     def _descent(self) -> dict[str, object]:
         """The optimizer and the rate's course."""
-        decayed = self.optimizer in ("sgd", "nag")
         return {
             "learning_rate": self.learning_rate,
             "optimizer": named_optimizer(self.optimizer, self.momentum),
-            "momentum": self.momentum if decayed else 0.0,
-            "weight_decay": self.weight_decay if decayed else 0.0,
+            **inertia(self.optimizer, self.momentum, self.weight_decay),
             **betas(self.optimizer, self.beta_1, self.beta_2),
             "epsilon": self.eps,
             "rho": self.gamma,

@@ -19,9 +19,10 @@ from trainer.datasets.dataset import Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, named_optimizer
+from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, inertia, named_optimizer
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
+from trainer.sagemaker.shared_fields import Beta1, Beta2
 from trainer.sagemaker.values import MaybeTruth, Truth
 
 if TYPE_CHECKING:
@@ -83,10 +84,8 @@ class ObjectDetection(SageMakerHyperparameters):
     optimizer: Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"] = Field(
         default="adam", description="`optimizer` of the same name; nesterov is nag"
     )
-    beta_1: float = Field(default=0.9, ge=0, le=1, description="adam's decay of the mean gradient")
-    beta_2: float = Field(
-        default=0.999, ge=0, le=1, description="adam's decay of the mean squared gradient"
-    )
+    beta_1: Beta1 = 0.9
+    beta_2: Beta2 = 0.999
     momentum: float = Field(default=0.9, ge=0, le=1, description="Momentum of sgd and nesterov")
     epsilon: float = Field(
         default=1e-7, ge=0, le=1, description="`epsilon` of adam, rmsprop, adadelta and adagrad"
@@ -182,10 +181,7 @@ class ObjectDetection(SageMakerHyperparameters):
                 "pretrained": self.is_pretrained,
                 "train_only_top_layer": self.top_layer_alone,
                 "reinitialize_top_layer": self.reinitialize_top_layer.lower(),
-                "published_checkpoint": "best",
-                "early_stopping": self.early_stopping,
-                "early_stopping_patience": self.early_stopping_patience,
-                "early_stopping_min_delta": self.early_stopping_min_delta,
+                **self.best_epoch(),
                 **self._descent(),
             },
         )
@@ -231,12 +227,10 @@ class ObjectDetection(SageMakerHyperparameters):
 
     def _descent(self) -> dict[str, object]:
         """The optimizer and the rate's course; Keras's optimizers decay no weight."""
-        momentous = self.optimizer in ("sgd", "nesterov")
         return {
             "learning_rate": self.learning_rate,
             "optimizer": named_optimizer(self.optimizer, self.momentum),
-            "momentum": self.momentum if momentous else 0.0,
-            "weight_decay": 0.0,
+            **inertia(self.optimizer, self.momentum, weight_decay=0.0),
             **betas(self.optimizer, self.beta_1, self.beta_2),
             "epsilon": self._epsilon[1],
             "rho": self.rho,

@@ -13,12 +13,20 @@ from pydantic import Field
 from contract.options import build
 from trainer.datasets.dataset import Dataset
 from trainer.pixel_size import LARGEST_SIDE
+from trainer.sagemaker.descent import inertia
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
     SageMakerHyperparameters,
     counted,
     split_note,
+)
+from trainer.sagemaker.shared_fields import (
+    MinEpochs,
+    Patience,
+    SquaresDecay,
+    Tolerance,
+    TrainingSamples,
 )
 from trainer.sagemaker.values import Epochs, Truth
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
@@ -47,10 +55,7 @@ class SemanticSegmentation(SageMakerHyperparameters):
         default="fcn", description="The network's decoder, part of `model`; deeplab is DeepLabV3"
     )
     num_classes: int = Field(ge=2, le=254, description="Number of classes")
-    num_training_samples: int = Field(
-        gt=0,
-        description="Pictures of the train channel; another number than found there is warned of",
-    )
+    num_training_samples: TrainingSamples
     base_size: int = Field(
         default=520,
         gt=16,
@@ -69,19 +74,11 @@ class SemanticSegmentation(SageMakerHyperparameters):
     early_stopping: Truth = Field(
         default=False, description="End when the validation mIOU no longer improves"
     )
-    early_stopping_min_epochs: int = Field(
-        default=5, gt=0, description="Epochs before which it does not end"
-    )
-    early_stopping_patience: int = Field(
-        default=4, gt=0, description="Epochs without an improvement after which it ends"
-    )
-    early_stopping_tolerance: float = Field(
-        default=0.0, ge=0, le=1, description="Relative improvement that is none"
-    )
+    early_stopping_min_epochs: MinEpochs = 5
+    early_stopping_patience: Patience = 4
+    early_stopping_tolerance: Tolerance = 0.0
     epochs: int = Field(default=10, gt=0, description="`num_train_epochs`")
-    gamma1: float = Field(
-        default=0.9, ge=0, le=1, description="rmsprop's decay of the mean squared gradient, `rho`"
-    )
+    gamma1: SquaresDecay = 0.9
     gamma2: float = Field(default=0.9, ge=0, le=1, description="rmsprop's `momentum`")
     learning_rate: float = Field(default=0.001, gt=0, le=1, description="Initial learning rate")
     lr_scheduler: Literal["step", "poly", "cosine"] = Field(
@@ -147,11 +144,7 @@ class SemanticSegmentation(SageMakerHyperparameters):
                 "num_train_epochs": self.epochs,
                 "model": f"{self.algorithm}-{self.backbone}",
                 "pretrained": self.use_pretrained_model,
-                "published_checkpoint": "best",
-                "early_stopping": self.early_stopping,
-                "early_stopping_min_epochs": self.early_stopping_min_epochs,
-                "early_stopping_patience": self.early_stopping_patience,
-                "early_stopping_tolerance": self.early_stopping_tolerance,
+                **self.best_epoch(),
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
                 **self._descent(),
@@ -194,14 +187,13 @@ class SemanticSegmentation(SageMakerHyperparameters):
 
     def _descent(self) -> dict[str, object]:
         """The optimizer and the rate's course."""
-        decayed = self.optimizer in ("sgd", "nag")
-        momentum = {"sgd": self.momentum, "nag": self.momentum, "rmsprop": self.gamma2}
+        is_rmsprop = self.optimizer == "rmsprop"
         return {
             "learning_rate": self.learning_rate,
             "optimizer": self.optimizer,
-            "momentum": momentum.get(self.optimizer, 0.0),
-            "weight_decay": self.weight_decay if decayed else 0.0,
-            "rho": self.gamma1 if self.optimizer == "rmsprop" else _ADADELTA_DECAY,
+            **inertia(self.optimizer, self.momentum, self.weight_decay),
+            **({"momentum": self.gamma2} if is_rmsprop else {}),
+            "rho": self.gamma1 if is_rmsprop else _ADADELTA_DECAY,
             "epsilon": _EPSILONS.get(self.optimizer, 1e-8),
             "lr_scheduler": self.lr_scheduler,
             "decay_power": _POLY_POWER,
