@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -23,14 +22,7 @@ from contract.publishing import publish
 from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
-from tests.storage.local_s3 import (
-    ENVIRONMENT,
-    MOTO,
-    LocalS3,
-    initialise_storage,
-    local_s3,
-    new_clients,
-)
+from tests.storage.local_s3 import MOTO, initialise_storage
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
 
 UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
@@ -110,21 +102,8 @@ def test_a_pod_on_a_volume_serves_follows_it_and_drains(tmp_path: Path, kustomiz
     assert happened["answers"] == [scores(16), scores(64)]
 
 
-@pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalS3]:
-    """An S3 server, which this process and its children find by the environment."""
-    if not MOTO.exists():
-        pytest.skip(f"no S3 server in {ENVIRONMENT.name}; `make storage` installs it")
-    with local_s3(tmp_path) as server:
-        for name, value in server.environ.items():
-            monkeypatch.setenv(name, value)
-        with new_clients():
-            yield server
-
-
-def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(
-    tmp_path: Path, s3: LocalS3
-) -> None:
+@pytest.mark.usefixtures("s3")
+def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(tmp_path: Path) -> None:
     (training,) = trainers_of(rendered("overlays/s3"))
     flags = dict(arg[2:].split("=") for arg in training.main["args"] if "=" in arg)
     bucket, model = Bucket(flags["model_repository"]), flags["name"]

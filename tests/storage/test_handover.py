@@ -14,9 +14,9 @@ from contract.locations import Bucket
 from contract.mirror import Mirror
 from contract.model_config import read_model_config
 from contract.repository import publish
-from tests.e2e.test_version_swap import PICTURES, index, newest_is, same, steady_load
 from tests.live_server import LiveServer, live_server, start_server, wait_until
 from tests.picture_files import instances, noise, noise_png
+from tests.steady_load import check_versions, index, picture_files, serves, steady_load
 from tests.storage.local_s3 import LocalS3, initialise_storage
 from tests.storage.test_publishing import publish_and_die, publish_colour
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
@@ -100,34 +100,22 @@ def test_a_version_published_into_the_bucket_takes_over_without_an_error(
 ) -> None:
     bucket = s3.bucket("followed")
     publish_colour(bucket, 16)
-    files = [tmp_path / f"{seed}.png" for seed in range(PICTURES)]
-    for seed, file in enumerate(files):
-        file.write_bytes(noise_png(seed))
     flags = ["--model_repository", bucket.url, "--model_control_mode", "poll"]
     flags += ["--repository_poll_secs", "1", *FP32]
     with (
         live_server(tmp_path / "log", *flags) as server,
-        steady_load(server, files) as load,
+        steady_load(server, "m", picture_files(tmp_path)) as load,
     ):
-        wait_until(lambda: newest_is(server, 1))
+        wait_until(lambda: serves(server, "m", 1))
         publish_and_die(bucket, "commit")
         publish_colour(bucket, 32)
-        wait_until(lambda: newest_is(server, 2))
+        wait_until(lambda: serves(server, "m", 2))
         Store(bucket).write("m/3/model.onnx", b"no model")
         wait_until(lambda: index(server).get("3", {}).get("state") == "UNAVAILABLE")
         assert index(server)["2"]["state"] == "READY"
         assert httpx.get(server.url + "/v2/health/ready").status_code == 200
         found = load.stop()
-    for protocol, asked in found.items():
-        assert asked["errors"] == {}, protocol
-        answers = asked["answers"]
-        of_scale = {
-            scale: sum(count for answer, count in answers.items() if same(answer, scale))
-            for scale in (16, 32)
-        }
-        assert all(of_scale.values()), f"{protocol}: {of_scale}"
-        assert sum(of_scale.values()) == sum(answers.values()), "an answer of no version"
-        assert same(asked["last"], 32), protocol
+    check_versions(found, [16, 32])
 
 
 def test_a_reader_sees_only_whole_versions_while_many_are_published(
