@@ -30,6 +30,29 @@ from trainer.tasks import load_task
 
 NOTED_BEFORE_DEATH = 40
 
+COPIES = """
+import logging, sys
+from pathlib import Path
+from contract.locations import Bucket
+from trainer.errors import DatasetError
+from trainer.local_data import local_data
+from trainer.processes import leave_processes, start_processes
+
+logging.basicConfig(level=logging.INFO)
+bucket, cache, absent = sys.argv[1:]
+processes = start_processes()
+for cache_dir in (None, Path(cache)):
+    with local_data(Bucket(bucket), cache_dir, processes) as folder:
+        print(f"files={sum(path.is_file() for path in folder.rglob('*'))}")
+try:
+    with local_data(Bucket(absent), None, processes):
+        pass
+except DatasetError as err:
+    print(err)
+leave_processes()
+"""
+"""A program of several processes, which have a dataset together three times."""
+
 DIES = f"""
 import itertools, os, signal, sys
 from trainer import copying
@@ -350,32 +373,38 @@ def test_bad_pictures_are_named_by_where_they_lie(
     assert problems(capsys.readouterr().err)[0].startswith(f"{nothing}/validation: folder is miss")
 
 
-@pytest.mark.slow
-def test_of_two_processes_one_copies(s3: LocalS3, digits: Path, tmp_path: Path) -> None:
-    bucket = upload(s3, "two-processes", files(digits))
-    (temporary := tmp_path / "temporary").mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "trainer.cli"]
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
-    for more in ([], ["--data_cache_dir", str(tmp_path / "cache"), "--restart"]):
-        done = subprocess.run(
-            [*command, *flags(bucket, tmp_path), *more],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("published ") == 1
-        assert done.stderr.count("event=copy ") == 1
-        assert not list(temporary.glob("aperture-data-*"))
-    absent = Bucket("s3://no-such-bucket/data")
+def in_two(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in two processes of this machine, with `folder` for its temporary files."""
+    folder.mkdir()
+    launch = ("-m", "torch.distributed.run", "--nproc_per_node", "2")
+    launch += ("--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0")
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
     done = subprocess.run(
-        [*command, *flags(absent, tmp_path / "absent")],
+        [sys.executable, *launch, *command],
         env=environ,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode != 0
-    assert "error: cannot list s3://no-such-bucket/data: " in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert not list(folder.glob("aperture-data-*"))
+    return done
+
+
+def test_of_two_processes_one_copies(s3: LocalS3, digits: Path, tmp_path: Path) -> None:
+    program, contents = tmp_path / "program.py", files(digits)
+    program.write_text(COPIES)
+    bucket, absent = upload(s3, "two-processes", contents), Bucket("s3://no-such-bucket/data")
+    places = (bucket.url, str(tmp_path / "cache"), absent.url)
+    done = in_two(tmp_path / "temporary", str(program), *places)
+    assert done.stderr.count("event=copy ") == 2, "a temporary copy and a kept one"
+    assert done.stdout.count(f"files={len(contents)}\n") == 4, "both processes have both copies"
+    assert done.stdout.count("cannot list s3://no-such-bucket/data: ") == 2
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_one_copy(s3: LocalS3, digits: Path, tmp_path: Path) -> None:
+    bucket = upload(s3, "trained-by-two", files(digits))
+    done = in_two(tmp_path / "temporary", "-m", "trainer.cli", *flags(bucket, tmp_path))
+    assert done.stdout.count("published ") == 1
+    assert done.stderr.count("event=copy ") == 1
