@@ -376,8 +376,8 @@ def test_bad_pictures_are_named_by_where_they_lie(
 def in_two(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     """Run a program in two processes of this machine, with `folder` for its temporary files."""
     folder.mkdir()
-    launch = ("-m", "torch.distributed.run", "--nproc_per_node", "2")
-    launch += ("--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0")
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    launch += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
     environ = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
     done = subprocess.run(
         [sys.executable, *launch, *command],
