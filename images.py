@@ -43,6 +43,11 @@ _PIP_CONF: Final[Mapping[str, str]] = {
 _LINKS: Final = "/mnt"
 """Where a folder of wheels is mounted; it exists in every image, so that nothing stays of the mount."""
 _CERT: Final = "/etc/pip.crt"
+_HINTS: Final[Mapping[str, str]] = {
+    "tensorrt": "TensorRT's wheels are on NVIDIA's index alone; if pip could not get them, set "
+    "PIP_EXTRA_INDEX_URL=https://pypi.nvidia.com or to a mirror of it",
+}
+"""What else is to be said of a build that failed, by its extra."""
 _LABEL: Final = "org.opencontainers.image"
 
 
@@ -136,8 +141,9 @@ def build_command(
         pip_conf: Where pip_settings is written.
 
     Raises:
-        ImagesError: PIP_FIND_LINKS names what the engine cannot mount.
+        ImagesError: A variable of pip names what the build cannot see.
     """
+    _check_indexes(environ)
     arguments = {"EXTRA": build.extra, "BASE_IMAGE": build.base_image}
     # No time of the build: the image has it, and a label of it would make each build another image.
     labels = {
@@ -177,6 +183,16 @@ def pip_settings(environ: Mapping[str, str]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _check_indexes(environ: Mapping[str, str]) -> None:
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        for link in environ.get(name, "").split():
+            if (path := _path(link)) is not None:
+                raise ImagesError(
+                    f"{name} names {path} of this machine, which a build cannot see; serve it, or name "
+                    "a folder of wheels in PIP_FIND_LINKS"
+                )
+
+
 def _wheels(environ: Mapping[str, str]) -> Path | None:
     """The folder of this machine that PIP_FIND_LINKS names, where pip reads words."""
     links = environ.get("PIP_FIND_LINKS", "").split()
@@ -207,7 +223,13 @@ def build_image(engine: str, build: Build, environ: Mapping[str, str]) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="pip-", suffix=".conf") as pip_conf:
         pip_conf.write(pip_settings(environ))
         pip_conf.flush()
-        return _run(build_command(engine, build, environ, Path(pip_conf.name)))
+        command = build_command(engine, build, environ, Path(pip_conf.name))
+        try:
+            return _run(command)
+        except ImagesError as err:
+            if hint := _HINTS.get(build.extra):
+                raise ImagesError(f"{err}. {hint}") from err
+            raise
 
 
 def size(engine: str, tag: str) -> str:

@@ -109,6 +109,13 @@ def test_wheels_that_cannot_be_mounted_are_refused_in_one_line(tmp_path: Path) -
         build_command("buildah", CPU, several, PIP_CONF)
 
 
+@pytest.mark.parametrize("name", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
+def test_an_index_of_this_machine_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    environ = {name: f"https://host/simple file://{tmp_path}/simple"}
+    with pytest.raises(ImagesError, match=f"^{name} names {tmp_path}/simple of this machine, .*$"):
+        build_command("buildah", CPU, environ, PIP_CONF)
+
+
 def test_settings_of_pip_are_secrets_and_no_arguments() -> None:
     environ = {"PIP_INDEX_URL": "https://user:password@index", "PIP_CERT": "/ca.crt"}
     assert pip_settings(environ) == (
@@ -157,6 +164,18 @@ def test_docker_builds_with_the_builder_that_knows_secrets(
     monkeypatch.setenv("DOCKER_BUILDKIT", "0")
     _program(tmp_path / "docker", "echo buildkit is $DOCKER_BUILDKIT")
     assert build_image("docker", CPU, {}) == "buildkit is 1\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "hint"), [("cpu", ""), ("tensorrt", r"\. .*set PIP_EXTRA_INDEX_URL=.*")]
+)
+def test_a_build_that_fails_says_where_tensorrt_is_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, hint: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    _program(tmp_path / "buildah", "echo many lines of pip; exit 1")
+    with pytest.raises(ImagesError, match=f"^`buildah bud` ended with status 1{hint}$"):
+        build_image("buildah", Build("serve", extra, version="1.2.3"), {})
 
 
 def _program(path: Path, script: str) -> None:
