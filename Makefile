@@ -80,6 +80,13 @@ kubectl: .tools/kubectl
 	bash $< $(@D)
 	@touch $@
 
+# grpcurl, with which they ask as docs/deploy.md does.
+.PHONY: grpcurl
+grpcurl: .tools/grpcurl
+.tools/grpcurl: tests/k8s/get_grpcurl.sh $(STAMP)
+	bash $< $(@D) $(BIN)/python
+	@touch $@
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
-"""docs/deploy.md's kustomizations of a user's own, rendered."""
+"""docs/deploy.md: its kustomizations of a user's own, rendered, and the commands of its walk."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.k8s.rendered import K8S, Manifest, kustomize
@@ -26,3 +27,26 @@ def users_own(folder: Path, text: str) -> tuple[Manifest, ...]:
     (folder / "mine").mkdir()
     (folder / "mine" / "kustomization.yaml").write_text(text, encoding="utf-8")
     return tuple(kustomize(folder / "mine"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command of the document, and what stands behind it.
+
+    Attributes:
+        command: Without its prompt; its further lines are indented.
+        output: What it prints, or nothing where that is not shown.
+    """
+
+    command: str
+    output: str
+
+
+def steps(heading: str) -> list[Step]:
+    """The commands below the paragraph that begins with this in bold."""
+    _, _, below = TEXT.partition(f"\n**{heading}**")
+    block = re.search(r"^```console\n(.*?)^```$", below, re.MULTILINE | re.DOTALL)
+    assert block is not None, heading
+    found = re.findall(r"^\$ (.*\n(?: .*\n)*)((?:[^$].*\n)*)", block[1], re.MULTILINE)
+    assert "".join(f"$ {command}{output}" for command, output in found) == block[1]
+    return [Step(command.rstrip("\n"), output) for command, output in found]

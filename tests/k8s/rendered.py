@@ -15,10 +15,9 @@ Manifest = dict[str, Any]
 
 _ROOT: Final = Path(__file__).parents[2]
 K8S: Final = _ROOT / "k8s"
-# `make kubectl` puts one here.
-KUBECTL: Final = shutil.which(
-    "kubectl", path=os.pathsep.join([str(_ROOT / ".tools"), os.environ.get("PATH", "")])
-)
+# `make kubectl` and `make grpcurl` put theirs here.
+TOOLS: Final = os.pathsep.join([str(_ROOT / ".tools"), os.environ.get("PATH", "")])
+KUBECTL: Final = shutil.which("kubectl", path=TOOLS)
 # What README and docs/deploy.md offer, each with one `kubectl apply -k`.
 KUSTOMIZATIONS: Final = (
     "base",
