@@ -121,12 +121,18 @@ def _says_nothing(value: object, row: OptionRow | None) -> bool:
     return row is not None and (value == "" or (isinstance(value, bool) and row.type != "bool"))
 
 
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that another one may be a slip of; None where none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+    return near[0] if near else None
+
+
 def unknown_name(name: str, known: Sequence[str]) -> str:
     """One line about an unknown option that suggests the nearest known one."""
     if not known:
         return f"{name}: unknown option; there are none"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    near = nearest(name, known)
+    hint = f"did you mean {near}?" if near is not None else f"known are {', '.join(known)}"
     return f"{name}: unknown option; {hint}"
 
 

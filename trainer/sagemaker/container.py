@@ -5,8 +5,8 @@
     input/config/resourceconfig.json     {"current_host", "hosts", "network_interface_name"}
 
 None of them has to be there: outside of SageMaker the hyperparameters may come as flags, the
-channels are the folders below input/data, and there is one host. The price of reading them so is
-that a mistyped channel's name is found by the algorithm, not here.
+channels are the folders below input/data, and there is one host. Which channels there have to be is
+known to the algorithm, not here.
 """
 
 import json

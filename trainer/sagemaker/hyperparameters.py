@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from contract.errors import OptionsError
 from contract.options import Options, build
@@ -48,6 +48,9 @@ ALONE = Host()
 
 class SageMakerHyperparameters(Options):
     """What a training job asks of an algorithm."""
+
+    channels: ClassVar[tuple[str, ...]]
+    """The channels that it reads, besides `model`."""
 
     @classmethod
     def parse(cls, values: Mapping[str, str], *, further: bool = False) -> Self:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from contract.errors import OptionsError
 from contract.options import build
-from trainer.datasets.dataset import Dataset
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
 from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, inertia, named_optimizer
@@ -55,6 +55,8 @@ _NORM_BATCH: Final = 2  # pictures of which a batch norm of 1x1 features needs a
 
 class ImageClassification(SageMakerHyperparameters):
     """Hyperparameters of Image Classification - MXNet."""
+
+    channels = (TRAIN, VALIDATION, *_LISTS)
 
     num_classes: int = Field(
         gt=0,

@@ -20,6 +20,7 @@ from trainer.fit import FitResult, fit
 from trainer.job import Hooks
 from trainer.sagemaker.archive import write_archive
 from trainer.sagemaker.artefacts import copy_checkpoint, copy_metrics, write_labels
+from trainer.sagemaker.channel_names import unread_note
 from trainer.sagemaker.hyperparameters import Host
 from trainer.sagemaker.incremental import MODEL_CHANNEL, check_classes
 from trainer.sagemaker.training_job import TrainingJob
@@ -52,7 +53,8 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     """
     host = Host(processes, has_gpu=torch.cuda.is_available())
     recipe = job.asked.recipe(host)
-    for note in job.asked.notes(host):
+    unread = unread_note(job.container.channels, job.settings.algorithm, job.asked.channels)
+    for note in [*job.asked.notes(host), *unread]:
         logger.warning("event=note %s", note)
     if job.start is not None:  # its head, too: of as many classes, whatever these are called
         recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from contract.options import build, describe, unknown_name
-from trainer.datasets.dataset import Dataset
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.pixel_size import LARGEST_SIDE
@@ -50,6 +50,8 @@ class ObjectDetection(SageMakerHyperparameters):
     """Hyperparameters of Object Detection - TensorFlow."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    channels = ("training", TRAIN, VALIDATION)
 
     model_id: Annotated[str, AfterValidator(_known_model)] = Field(
         default=DEFAULT_MODEL,

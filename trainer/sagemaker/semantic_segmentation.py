@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import Field
 
 from contract.options import build
-from trainer.datasets.dataset import Dataset
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.descent import inertia
 from trainer.sagemaker.hyperparameters import (
@@ -44,6 +44,8 @@ _EPSILONS: Final = {"adagrad": 1e-7, "adadelta": 1e-5}  # MXNet's, which the gui
 
 class SemanticSegmentation(SageMakerHyperparameters):
     """Hyperparameters of Semantic Segmentation."""
+
+    channels = (TRAIN, VALIDATION, "train_annotation", "validation_annotation", "label_map")
 
     backbone: Literal["resnet-50", "resnet-101"] = Field(
         default="resnet-50", description="The network's encoder, part of `model`"

@@ -20,6 +20,7 @@ from contract.repository import check_writable
 from trainer.errors import PeersLost, ProcessLost, Stopped, TrainerError
 from trainer.sagemaker.algorithms import ALGORITHMS
 from trainer.sagemaker.archive import check_archive
+from trainer.sagemaker.channel_names import refuse_slips
 from trainer.sagemaker.container import read_container
 from trainer.sagemaker.failure import outcome
 from trainer.sagemaker.folders import BASE_DIR, Folders
@@ -97,6 +98,7 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
     channel = container.channels.get(MODEL_CHANNEL)
     values = {**container.hyperparameters, **given.values()}
     asked = ALGORITHMS[settings.algorithm].parse(values, further=channel is not None)
+    refuse_slips(container.channels, settings.algorithm, asked.channels)
     if settings.archive is not None and container.hosts.rank == 0:
         check_archive(settings.archive)
     check_writable(folders.output_data)

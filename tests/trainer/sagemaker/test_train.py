@@ -303,6 +303,46 @@ def test_a_channel_that_is_missing_is_named(tmp_path: Path) -> None:
     assert failure(folders).startswith("ClientError: channel 'validation' is missing")
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "slip", "meant"),
+    [
+        ("image-classification", "Validation", "validation"),
+        ("image-classification", "models", "model"),
+        ("semantic-segmentation", "label_maps", "label_map"),
+        ("object-detection", "validations", "validation"),
+    ],
+)
+def test_a_channel_whose_name_is_a_slip_is_refused(
+    tmp_path: Path, algorithm: str, slip: str, meant: str
+) -> None:
+    folders = Folders(tmp_path)
+    for name in ("train", slip):
+        (folders.data / name).mkdir(parents=True)
+    given = {
+        name: "3" for name in ("num_classes", "num_training_samples") if "object" not in algorithm
+    }
+    folders.config.mkdir()
+    (folders.config / "hyperparameters.json").write_text(json.dumps(given), encoding="utf-8")
+    assert train(folders, f"--algorithm={algorithm}", "--use_pretrained_model=0") == 2
+    (line,) = folders.failure.read_text(encoding="utf-8").splitlines()
+    said = f"ClientError: channel {slip}: {algorithm} does not read it; expected one of train"
+    assert line.startswith(said)
+    assert line.endswith(f", model; did you mean {meant}?")
+
+
+def test_a_channel_of_another_name_is_named_in_the_log(
+    done: Folders, caplog: pytest.LogCaptureFixture
+) -> None:
+    (done.data / "holdout").mkdir()
+    write_channels(done, {name: {} for name in (*CHANNELS, "holdout")})
+    try:
+        assert train(done) == 0
+    finally:
+        write_channels(done, {name: {} for name in CHANNELS})
+    said = "channels that image-classification does not read: holdout; it reads train, validation"
+    assert caplog.text.count(said) == 1
+
+
 @pytest.mark.parametrize("algorithm", ["", "xgboost"])
 def test_an_algorithm_must_be_one_of_three(tmp_path: Path, algorithm: str) -> None:
     folders = write_container(tmp_path)
