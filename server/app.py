@@ -27,6 +27,7 @@ from contract.locations import Bucket
 from server.decoder import Decoder
 from server.engine import Engine
 from server.errors import LoadError
+from server.listening import every_address
 from server.log_settings import LogSettings
 from server.metrics import Metrics
 from server.otlp import Exporter
@@ -229,6 +230,7 @@ class Server(kserve.ModelServer):
         self._rest_server.config.http = guarded(
             self._options.http_max_header_size, self._options.http_read_timeout
         )
+        self._rest_server.config.host = every_address()
         self._rest_server._server.capture_signals = contextlib.nullcontext
         await self.servers[0]
 

@@ -1,6 +1,6 @@
 """The outputs that a V2 request asks for: checked before it runs, put together after it has run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -40,15 +40,21 @@ def gather(
     parts: Sequence[Row],
     asked: Sequence[RequestedOutput],
     config: ModelConfig,
-    labels: Sequence[str],
+    labels: Mapping[str, Sequence[str]],
 ) -> dict[str, NDArray[np.generic]]:
-    """The outputs[N, ...] that were asked for, of all parts; classes as text where those were."""
-    labelled = {spec.name for spec in config.outputs if spec.label_filename}
+    """The outputs[N, ...] that were asked for, of all parts; classes as text where those were.
+
+    Args:
+        parts: The outputs of the parts of a batch.
+        asked: What was asked for.
+        config: The model's configuration.
+        labels: The class names by output, of those that have some.
+    """
     outputs = {output.name: joined(parts, output.name) for output in asked}
     for output in asked:
         if output.classes:
             array = outputs[output.name]
-            names = labels if output.name in labelled else ()
+            names = labels.get(output.name, ())
             if config.max_batch_size:
                 outputs[output.name] = best_classes(array, output.classes, names)
             else:

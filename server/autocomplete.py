@@ -119,6 +119,11 @@ def _complete_all(
                 f"{', '.join(DATATYPE_OF_ONNX.values())}"
             )
         full = _complete_spec(spec, tensor, max_batch_size)
+        if full.reshape is not None and _parts(full.dims) != _parts(full.reshape):
+            raise LoadError(
+                f"{path}: {kind} '{spec.name}' has different size for dims and reshape in "
+                f"config.pbtxt: {list(full.dims)} and {list(full.reshape)}; expected as many elements"
+            )
         if full.datatype != tensor.datatype or not shape_fits(tensor, full, max_batch_size):
             raise LoadError(
                 f"{path}: {kind} '{spec.name}' is {tensor.datatype} {list(tensor.shape)}; "
@@ -140,6 +145,17 @@ def _complete_spec(spec: TensorSpec, tensor: GraphTensor, max_batch_size: int) -
     if dims:
         return replace(full, dims=dims)
     return replace(full, dims=(1,), reshape=() if max_batch_size else spec.reshape)
+
+
+def _parts(dims: Sequence[int]) -> list[int]:
+    """How many elements the axes before, between and behind those of any size have."""
+    parts = [1]
+    for size in dims:
+        if size < 0:
+            parts.append(1)
+        else:
+            parts[-1] *= size
+    return parts
 
 
 def shape_fits(tensor: GraphTensor, spec: TensorSpec, max_batch_size: int) -> bool:

@@ -5,7 +5,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
@@ -13,6 +12,7 @@ from typing import Final, NoReturn
 from contract.errors import OptionsError
 from contract.options import add_flags, build, given_environment, given_flags, unknown_name
 from server.errors import LoadError
+from server.listening import check_port
 from server.log_settings import LogSettings
 from server.memory import keep_buffers
 from server.otlp import Exporter, asked_exporter
@@ -119,20 +119,6 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> str:
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return Server(options, logs, exporter).serve()
-
-
-def check_port(flag: str, port: int) -> None:
-    """Refuse a port that another program listens on, before any model is loaded.
-
-    Raises:
-        OSError: Names the flag and the port.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  # where KServe's server listens
-        except OSError as err:
-            raise OSError(f"cannot listen on {flag} {port}: {err.strerror}") from err
 
 
 if __name__ == "__main__":

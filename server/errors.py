@@ -8,7 +8,8 @@
     │   ├── AnswerTooLarge        413: the answer would be
     │   ├── NoVisionTask          the model answers tensors alone
     │   ├── AlreadyExists         400, ALREADY_EXISTS: the name is taken
-    │   └── LoadFailed            a model that was asked to be loaded cannot be
+    │   └── LoadFailed            a model that was asked to be loaded cannot be; as Unsupported, if
+    │                             its configuration asks for what is
     ├── ModelNotFound             404, NOT_FOUND: unknown model or version
     │   ├── NoVersions            the model was unloaded
     │   └── NotPolled             a model to be loaded is not in the repository
@@ -45,7 +46,7 @@ class ServerError(Exception):
     """Root of the server's errors; a text that is too long for a line of the log is cut."""
 
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
-    grpc_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    grpc_code: grpc.StatusCode = grpc.StatusCode.INTERNAL
     retry_after_s: ClassVar[int | None] = None
 
     def __init__(self, text: str) -> None:
@@ -168,14 +169,21 @@ class NotPolled(ModelNotFound):
 class LoadFailed(RequestError):
     """A model that was asked to be loaded cannot be; what served before goes on.
 
-    It was `polled` if it came as far as its versions; Triton has other words before that.
+    It was `polled` if it came as far as its versions; Triton has other words before that. It is
+    `unsupported` if it asks for what this server does not have, such as sequences.
     """
 
-    def __init__(self, name: str, reason: str, *, polled: bool = True) -> None:
+    def __init__(
+        self, name: str, reason: str, *, polled: bool = True, unsupported: bool = False
+    ) -> None:
+        if unsupported:
+            self.status = Unsupported.status
+            self.grpc_code = Unsupported.grpc_code
         begin = f"load failed for model '{name}'"
         if not polled:
             begin = f"failed to load '{name}', failed to poll from model repository"
         self.polled = polled
+        self.reason = reason
         super().__init__(f"{begin}: {reason}")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from contract.config_fields import refusal_of
 from contract.model_config import ModelConfig
 from contract.version_policy import choose_versions
 from server.engine import Engine
@@ -110,7 +111,10 @@ class Lifecycle:
         actions = plan(model.stamps, wanted)
         model.begin(actions.load)
         arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
-        return self._switch(model, actions, arrived)
+        failed = self._switch(model, actions, arrived)
+        if failed and refusal_of(config):
+            return LoadFailed(model.name, failed.reason, unsupported=True)
+        return failed
 
     async def _in_thread(
         self, job: Callable[Params, ResultT], *args: Params.args, **kwargs: Params.kwargs

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from contract.config_fields import warnings_of
-from contract.errors import ContractError
-from contract.labels import read_labels
 from contract.model_config import ModelConfig
 from server.autocomplete import check_origin
 from server.engine import Engine
 from server.errors import LoadError
 from server.execution import Execution
+from server.output_labels import read_output_labels
 from server.sources import ModelFolder
 from server.start import Started, start
 from server.tasks import TASKS
@@ -42,7 +41,7 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
         _check_picture_model(folder.path, config)
     started = start(folder, number, config, engine)
     choice, config = started.choice, started.config
-    labels = _read_labels(folder.path, config)
+    labels = read_output_labels(folder.path, config)
     execution = _limited(started, engine)
     try:
         version = Version(number, config, labels, execution, engine)
@@ -88,22 +87,3 @@ def _check_picture_model(model_dir: Path, config: ModelConfig) -> None:
     dims = config.inputs[0].dims
     if len(dims) != 3 or min(dims) < 1 or dims[2] != 3:
         raise LoadError(f"{model_dir}: the picture's dims are {list(dims)}; expected [H, W, 3]")
-
-
-def _read_labels(model_dir: Path, config: ModelConfig) -> tuple[str, ...]:
-    """The class names of the first output that has some; empty if none has.
-
-    A task needs names that tell its classes apart; other models' files may say anything.
-    """
-    for spec in config.outputs:
-        if spec.label_filename:
-            path = model_dir / Path(spec.label_filename).name
-            try:
-                return read_labels(path) if config.task else _lines(path)
-            except (ContractError, OSError, UnicodeDecodeError) as err:
-                raise LoadError(str(err)) from err
-    return ()
-
-
-def _lines(path: Path) -> tuple[str, ...]:
-    return tuple(path.read_text(encoding="utf-8").splitlines())

@@ -226,7 +226,7 @@ def tensor_metadata(specs: Sequence[TensorSpec], *, batched: bool) -> list[dict[
 
 
 def _parse_number(text: str) -> int:
-    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS:
         raise RequestError(
             f"failed to get model version from specified version string '{text[:40]}' "
             "(details: stoll), version should be an integral value > 0"

@@ -192,22 +192,27 @@ def best_classes(
 ) -> NDArray[np.object_]:
     """Best classes of scores[N, K], best first -> b"score:index:label"[N, min(count, K)].
 
-    The label is left out where `labels` has none for the index. Floats have six decimals.
+    The label is left out where `labels` has none for the index. Floats have six decimals. Surrogates
+    in a label stand for bytes, as `surrogateescape` makes them.
 
     Source: Triton's classification extension,
     https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
     """
-    rows = scores.reshape(len(scores), -1)
-    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
-    form = "f" if rows.dtype.kind == "f" else "d"
+    rows: NDArray[Any] = scores.reshape(len(scores), -1)
+    floats = rows.dtype.kind == "f"
+    # ~ turns the order of whole numbers round, those without a sign and the least of them, too.
+    best = np.argsort(-rows if floats else ~rows, axis=1, kind="stable")[:, :count]
+    form = "f" if floats else "d"
     texts = [
         [
-            f"{row[i]:{form}}:{i}:{labels[i]}" if i < len(labels) else f"{row[i]:{form}}:{i}"
+            f"{row[i]:{form}}:{i}:{labels[i]}"
+            if "".join(labels[i : i + 1])
+            else f"{row[i]:{form}}:{i}"
             for i in indices.tolist()
         ]
         for row, indices in zip(rows, best, strict=True)
     ]
-    elements = [[text.encode() for text in line] for line in texts]
+    elements = [[text.encode(errors="surrogateescape") for text in line] for line in texts]
     return np.array(elements, dtype=np.object_).reshape(best.shape)
 
 

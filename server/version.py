@@ -6,7 +6,7 @@ request is counted in the version's statistics, whichever protocol it came by.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -47,7 +47,7 @@ class Version:
     Args:
         number: Its number.
         config: The model's configuration, as it is shown.
-        labels: The class names in index order; empty if there are none.
+        labels: The class names in index order, by output; of those that have some.
         execution: How it is run.
         engine: How all versions are run on this machine.
     """
@@ -56,7 +56,7 @@ class Version:
         self,
         number: int,
         config: ModelConfig,
-        labels: tuple[str, ...],
+        labels: Mapping[str, tuple[str, ...]],
         execution: Execution,
         engine: Engine,
     ) -> None:
@@ -64,7 +64,8 @@ class Version:
         self.config = config
         self.labels = labels
         self.statistics = Statistics(cached=wanted(config))
-        self.task: Task | None = TASKS[config.task](config, labels) if config.task else None
+        classes = next(iter(labels.values()), ())
+        self.task: Task | None = TASKS[config.task](config, classes) if config.task else None
         self._output_bytes = execution.output_bytes
         self._executor = ThreadPoolExecutor(
             len(execution.runs), thread_name_prefix=f"infer-{config.name}"

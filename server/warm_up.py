@@ -39,6 +39,9 @@ POWERS_BUDGET_S: Final = 30.0
 MOST_BYTES: Final = 2**29
 """Inputs and outputs of a batch; a size above that is not run before a request needs it."""
 
+MOST_COUNT: Final = 10_000
+"""Runs of the requests of `model_warmup`, which a client that loads a model may send with it."""
+
 RUNS: Final = 7
 """Timed runs of a size, the fastest of which counts."""
 
@@ -87,6 +90,11 @@ def warm_up(
     Raises:
         LoadError: A warm-up request, or a model of a task, cannot be run.
     """
+    if (count := sum(entry.count for entry in scheduling.warm_ups)) > MOST_COUNT:
+        raise LoadError(
+            f"{model_dir}: the count of model_warmup is {count} altogether; "
+            f"expected up to {MOST_COUNT}"
+        )
     rows = [_run_warm_up(runs, config, model_dir, entry) for entry in scheduling.warm_ups]
     row = rows[0] if rows else default_row(config)
     if not config.max_batch_size:

@@ -103,10 +103,11 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Read the request's body, and unpack it as its Content-Encoding says.
 
     Raises:
-        BodyTooLarge: It is over the limit, as it came or unpacked.
+        BodyTooLarge: It is over the limit, as it is announced, as it came, or unpacked.
         RequestError: It is not of its Content-Encoding.
         UnsupportedEncoding: That is neither gzip, deflate nor identity.
     """
+    _check_announced(request, limit_bytes)
     decompressor = Decompressor(request.headers.get("content-encoding", ""))
     pieces: list[bytes] = []
     received = unpacked = 0
@@ -130,6 +131,14 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if unpacked <= _JOINED:
         return b"".join(pieces)
     return await asyncio.to_thread(b"".join, pieces)  # lets the interpreter go meanwhile
+
+
+def _check_announced(request: Request, limit_bytes: int) -> None:
+    """Refuse a body before it comes, where its sender waits for that or it would never end."""
+    announced = int(request.headers.get("content-length", "0"))
+    waits = request.headers.get("expect", "").lower() == "100-continue"
+    if announced > limit_bytes * (1 if waits else _DISCARDED_BODIES):
+        raise BodyTooLarge(limit_bytes)
 
 
 class Received:

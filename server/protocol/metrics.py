@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from server.listening import every_address
 from server.metrics import CONTENT_TYPE, Metrics
 
 
@@ -41,7 +42,9 @@ class MetricsServer:
 
     def __init__(self, page: MetricsPage, port: int) -> None:
         app = Starlette(routes=list(page.routes()))
-        config = uvicorn.Config(app, host="0.0.0.0", port=port, log_config=None, access_log=False)  # noqa: S104  # as the other ports
+        config = uvicorn.Config(
+            app, host=every_address(), port=port, log_config=None, access_log=False
+        )
         self._server = _SignalFreeServer(config)
 
     async def serve(self) -> None:

@@ -165,6 +165,17 @@ def test_many_headers(limited: LiveServer) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    "head", ["Content-Length: 3000001\r\nExpect: 100-continue", f"Content-Length: {10**15}"]
+)
+def test_a_body_over_the_limit_is_refused_before_it_comes(limited: LiveServer, head: str) -> None:
+    """Where its sender waits for that, or it is so long that its end would never be read."""
+    asked = f"POST {INFER} HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", limited.http_port), timeout=30) as client:
+        client.sendall(asked)
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_header_behind_a_large_request_in_the_same_data(limited: LiveServer) -> None:
     body = b"{" + b" " * 20_000 + b"}"
     head = f"POST /v2/repository/index HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.listening import IPV4, every_address
 from server.statistics import FAILURE_REASONS
 from tests.live_server import LiveServer, free_port, live_server
 from tests.picture_files import instances, noise_png
@@ -102,3 +103,15 @@ def test_metrics_can_be_left_out(tmp_path: Path) -> None:
     flags = ["--model_repository", str(tmp_path / "repository"), "--allow-metrics=false"]
     with live_server(tmp_path / "log", *flags) as server, server.client() as http:
         assert http.get("/metrics").status_code == 404
+
+
+@pytest.mark.skipif(every_address() == IPV4, reason="this machine has no IPv6")
+def test_rest_and_metrics_listen_on_ipv6_too(tmp_path: Path) -> None:
+    publish_colour_model(tmp_path / "repository", "colour")
+    metrics_port = free_port()
+    flags = ["--model_repository", str(tmp_path / "repository"), "--precision", "fp32"]
+    flags += ["--metrics_port", str(metrics_port)]
+    with live_server(tmp_path / "log", *flags) as server:
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{server.http_port}/v2/health/ready").is_success
+            assert "nv_inference_count" in httpx.get(f"http://{host}:{metrics_port}/metrics").text

@@ -101,6 +101,33 @@ def test_a_negative_batch_size_is_refused() -> None:
         completed('{"max_batch_size": -1}', PAIR)
 
 
+@pytest.mark.parametrize(
+    ("dims", "reshape", "fits"),
+    [
+        ([2, 3], [6], True),
+        ([6], [2, 3], True),
+        ([2, 4], [6], False),
+        ([1, 1], [], True),
+        ([2], [], False),
+        ([2, -1, 3], [2, -1, 3, 1], True),
+        ([2, -1, 3], [3, -1, 2], False),
+        ([-1], [6], False),
+    ],
+)
+def test_a_reshape_has_the_elements_of_the_dims(
+    dims: list[int], reshape: list[int], fits: bool
+) -> None:
+    entry = {"name": "y", "data_type": "TYPE_FP32", "dims": dims, "reshape": {"shape": reshape}}
+    shape = ["n", *(None if size < 0 else size for size in reshape)]
+    text = json.dumps({"max_batch_size": 2, "output": [entry]})
+    if fits:
+        (output,) = completed(text, Through("", "FP32", shape)).outputs
+        assert (output.dims, output.reshape) == (tuple(dims), tuple(reshape))
+    else:
+        with pytest.raises(LoadError, match="'y' has different size for dims and reshape"):
+            completed(text, Through("", "FP32", shape))
+
+
 def test_some_outputs_may_be_left_out() -> None:
     text = '{"output": [{"name": "yb"}]}'
     config = completed(text, Through("a", "FP32", ["n"]), Through("b", "FP32", ["n", 2]))

@@ -4,8 +4,10 @@ import asyncio
 import json
 import shutil
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
@@ -93,6 +95,22 @@ def test_what_cannot_be_loaded_says_why_and_changes_nothing(
             await served.load("m")
             assert states(served) == {"bad": "UNAVAILABLE", "m 1": "READY"}
             assert served.find("m").reason == ""
+
+    asyncio.run(run())
+
+
+def test_what_this_server_does_not_have_is_unsupported(tmp_path: Path, decoder: Decoder) -> None:
+    async def run() -> None:
+        write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
+        async with repository(tmp_path, decoder, explicit()) as served:
+            with pytest.raises(LoadFailed, match="sequence_batching is not served") as refused:
+                await served.load("m", '{"backend": "onnxruntime", "sequence_batching": {}}')
+            assert refused.value.status == HTTPStatus.NOT_IMPLEMENTED
+            assert refused.value.grpc_code is grpc.StatusCode.UNIMPLEMENTED
+            with pytest.raises(LoadFailed) as refused:
+                await served.load("m", '{"backend": "python"}')
+            assert refused.value.status == HTTPStatus.BAD_REQUEST
+            await served.load("m", IDENTITY)
 
     asyncio.run(run())
 

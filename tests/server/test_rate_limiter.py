@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.demands import Demand, Pool
@@ -105,6 +105,7 @@ async def work(permit: Permit, runs: int, seconds: float, log: list[str], name: 
             await asyncio.sleep(seconds)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(demands, st.integers(1, 5), st.floats(0.1, 9)), min_size=1, max_size=6))
 def test_nobody_starves_and_no_limit_is_passed(plan: list[tuple[Demand, int, float]]) -> None:
     async def main() -> None:

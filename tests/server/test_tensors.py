@@ -124,6 +124,34 @@ def test_classes_of_whole_numbers_are_written_as_such() -> None:
     assert best.tolist() == [[b"9:2", b"7:0:a"]]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [
+        ("<i8", -(2**63), 2**63 - 1),
+        ("<u8", 0, 2**64 - 1),
+        ("|i1", -128, 127),
+        ("|u1", 0, 255),
+    ],
+)
+def test_classes_of_whole_numbers_are_told_apart_by_one(dtype: str, least: int, most: int) -> None:
+    scores = np.array([[most - 1, least, most, least + 1, most]], dtype)
+    best = best_classes(scores, 5, [])
+    assert best.tolist() == [
+        [
+            b"%d:2" % most,
+            b"%d:4" % most,
+            b"%d:0" % (most - 1),
+            b"%d:3" % (least + 1),
+            b"%d:1" % least,
+        ]
+    ]
+
+
+def test_a_class_with_an_empty_name_has_none() -> None:
+    best = best_classes(np.array([[1.0, 2.0]], np.float32), 2, ["a", ""])
+    assert best.tolist() == [[b"2.000000:1", b"1.000000:0:a"]]
+
+
 def test_bytes_contents_must_fill_the_shape() -> None:
     with pytest.raises(
         RequestError,

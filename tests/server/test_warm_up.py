@@ -189,6 +189,14 @@ def test_a_warm_up_request_that_no_machine_holds_is_refused(
         warmed(tmp_path, text, Recorder())
 
 
+def test_a_warm_up_request_that_is_run_for_ever_is_refused(tmp_path: Path) -> None:
+    run = Recorder()
+    often = WARM_UP.replace("count: 2", "count: 5001").format("TYPE_FP32", "zero_data: true") * 2
+    with pytest.raises(LoadError, match="model_warmup is 10002 altogether; expected up to 10000"):
+        warmed(tmp_path, FLOATS + "max_batch_size: 4 " + often, run)
+    assert run.sizes == []
+
+
 def test_a_model_without_a_batch_axis_has_no_batch_size(tmp_path: Path) -> None:
     found = warmed(tmp_path, FLOATS, Recorder())
     assert (found.execution.batch_size, found.parameters()) == (0, {})

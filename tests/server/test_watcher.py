@@ -46,7 +46,7 @@ def test_polling_follows_what_changes(tmp_path: Path, decoder: Decoder) -> None:
             await watcher.look()
             await watcher.look()
             assert kept.version() is not again
-            assert kept.version().labels == ("rot", "green", "blue")
+            assert kept.version().labels == {"scores": ("rot", "green", "blue")}
 
             shutil.rmtree(tmp_path / "new")
             await watcher.look()

@@ -90,7 +90,7 @@ def test_polling_follows_a_bucket(s3: LocalS3, tmp_path: Path, decoder: Decoder)
 
             store.write("m/labels.txt", b"rot\ngreen\nblue\n")
             await look(watcher)
-            assert kept.version().labels == ("rot", "green", "blue")
+            assert kept.version().labels == {"scores": ("rot", "green", "blue")}
             assert served.ready
 
     asyncio.run(run())

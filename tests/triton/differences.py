@@ -163,7 +163,7 @@ DIFFERENCES: Final = (
         of("data 9", "data 11", "pixels of 300", "numbers of 1e39", triton=200, ours=400),
     ),
     Difference(
-        "NaN and Infinity are no JSON",
+        "NaN and Infinity are no JSON: they are refused, and are null in an answer",
         "The JSON standard has none; binary data carry them.",
         of("NaN", triton=200, ours=400),
     ),

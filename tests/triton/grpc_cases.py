@@ -156,8 +156,9 @@ def _outputs() -> Iterator[RpcCase]:
         asked = [{"name": "OUTPUT0", "parameters": {"classification": parameter}}]
         yield _infer(f"classification {parameter}", **_TYPED, outputs=asked)
     values = [_tensor("values", "FP32", [1, 5], contents={"fp32_contents": [3, 1, 2, 5, 4]})]
-    asked = [{"name": "scores", "parameters": {"classification": {"int64_param": 2}}}]
-    yield _infer("labels", model_name="labelled", inputs=values, outputs=asked)
+    for name in ("scores", "coded"):
+        asked = [{"name": name, "parameters": {"classification": {"int64_param": 2}}}]
+        yield _infer(f"labels of {name}", model_name="labelled", inputs=values, outputs=asked)
 
 
 def _parameters() -> Iterator[RpcCase]:

@@ -20,6 +20,9 @@ DATATYPES: Final = {
     if datatype not in ("BF16", "BYTES")
 }
 
+CODED: Final = "names/latin-1.txt"
+"""Labels of another output, in a folder, which are no UTF-8."""
+
 
 def write_models(repository: Path) -> None:
     """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional`, `picked` and
@@ -32,6 +35,8 @@ def write_models(repository: Path) -> None:
     _write(repository, "types", _identity_config("types", dict.fromkeys(DATATYPES), "2"), _types)
     _write(repository, "labelled", _LABELLED, _labelled)
     (repository / "labelled/labels.txt").write_text("zero\none\ntwo\nthree\nfour\n")
+    (repository / "labelled/names").mkdir()
+    (repository / "labelled" / CODED).write_text("null\neins\nzwei\ndrei\nfünf\n", "latin-1")
     _write(repository, "unbatched", _UNBATCHED, _unbatched)
     _write(repository, "optional", _OPTIONAL, _optional)
     _write(repository, "picked", _PICKED, _picked)
@@ -80,6 +85,7 @@ _LABELLED: Final = (
     + _tensor("input", "values", "FP32", "5")
     + _tensor("output", "scores", "FP32", "5", 'label_filename: "labels.txt" ')
     + _tensor("output", "plain", "FP32", "5")
+    + _tensor("output", "coded", "FP32", "5", f'label_filename: "{CODED}" ')
 )
 _UNBATCHED: Final = (
     _head("unbatched", 0)
@@ -145,7 +151,7 @@ def _types() -> onnx.GraphProto:
 
 
 def _labelled() -> onnx.GraphProto:
-    names = ("values", "scores", "plain")
+    names = ("values", "scores", "plain", "coded")
     values = [_value(name, TensorProto.FLOAT, "batch", 5) for name in names]
     nodes = [helper.make_node("Identity", ["values"], [name]) for name in names[1:]]
     return _graph(nodes, values[:1], values[1:])

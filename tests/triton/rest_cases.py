@@ -167,6 +167,10 @@ def _binary() -> Iterator[Case]:
     head = tensor("text", "BYTES", [1, 2], parameters={"binary_data_size": len(strings)})
     body = with_binary(request(head, **out), strings)
     yield Case("binary strings", "/v2/models/strings/infer", *body)
+    other = b"\x02\0\0\0\xff\xfe\0\0\0\0"
+    head = tensor("text", "BYTES", [1, 2], parameters={"binary_data_size": len(other)})
+    body = with_binary(request(head, **out), other)
+    yield Case("binary strings that are no UTF-8", "/v2/models/strings/infer", *body)
     for label, broken in (("cut", b"\x03\0\0\0ab"), ("one", b"\x03\0\0\0abc")):
         head = tensor("text", "BYTES", [1, 2], parameters={"binary_data_size": len(broken)})
         body = with_binary(request(head), broken)
@@ -198,8 +202,9 @@ def _outputs() -> Iterator[Case]:
     body = request(values, outputs=asked)
     yield Case("classification of two outputs", "/v2/models/labelled/infer", body)
     both: dict[str, Any] = {"classification": 2, "binary_data": True}
-    body = request(values, outputs=[{"name": "scores", "parameters": both}])
-    yield Case("classification, binary", "/v2/models/labelled/infer", body)
+    for name in ("scores", "coded"):
+        body = request(values, outputs=[{"name": name, "parameters": both}])
+        yield Case(f"classification of {name}, binary", "/v2/models/labelled/infer", body)
     asked = [{"name": "OUTPUT0", "parameters": {"classification": 2}}]
     yield Case("classification without labels", SIMPLE, simple(outputs=asked))
     body = request(
