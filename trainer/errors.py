@@ -2,6 +2,7 @@
 
 TrainerError                 the command ends with exit code 1 and one `error:` line a problem
 ├── DatasetError             a dataset folder whose layout cannot be trained on
+│   └── BadChannel           a channel that the job does not define as it is read (exit code 2)
 ├── BadImages                pictures that cannot be used, all of them listed
 ├── WeightsUnavailable       weights that cannot be had from a hub or a folder
 ├── CheckpointError          a checkpoint that is missing, incomplete or not of this trainer
@@ -75,6 +76,12 @@ class Stopped(BaseException):
 
 class DatasetError(TrainerError):
     """A dataset folder whose layout cannot be trained on."""
+
+
+class BadChannel(DatasetError):
+    """A channel that the job does not define as its algorithm reads it, whatever its data are."""
+
+    exit_code = 2
 
 
 class BadImages(TrainerError):

@@ -12,7 +12,7 @@ from typing import Final
 
 from trainer.datasets.pipe import spool
 from trainer.datasets.visible_files import visible_files
-from trainer.errors import DatasetError, listed
+from trainer.errors import BadChannel, DatasetError, listed
 
 _EPOCH: Final = 0
 
@@ -95,29 +95,36 @@ class Channel:
         """A file with all that comes through its pipe in the first epoch.
 
         Raises:
-            DatasetError: There is no such pipe, or nothing comes.
+            BadChannel: There is no such pipe.
+            DatasetError: Nothing comes.
         """
         pipe = self.folder.with_name(f"{self.folder.name}_{_EPOCH}")
-        return spool(pipe, workspace / f"{self.name}.rec")
+        target = workspace / f"{self.name}.rec"
+        if not pipe.exists() and not target.exists():
+            raise BadChannel(
+                f"channel {self.name}: {pipe} is missing; a channel in Pipe mode comes through a "
+                "FIFO of this name"
+            )
+        return spool(pipe, target)
 
 
 def needed(channels: Mapping[str, Channel], *names: str) -> list[Channel]:
     """The channels of these names.
 
     Raises:
-        DatasetError: One is missing, a line each; or two read the same folder.
+        BadChannel: One is missing, a line each; or two read the same folder.
     """
     missing = [name for name in names if name not in channels]
     if missing:
         given = ", ".join(sorted(channels)) or "none"
-        raise DatasetError(
+        raise BadChannel(
             *(f"channel {name!r} is missing; got the channels {given}" for name in missing)
         )
     found = [channels[name] for name in names]
     for index, channel in enumerate(found):
         for other in found[:index]:
             if channel.folder.resolve() == other.folder.resolve():
-                raise DatasetError(
+                raise BadChannel(
                     f"{channel.folder}: is both channels {other.name} and {channel.name}; "
                     "training and validation data have to lie in different folders"
                 )

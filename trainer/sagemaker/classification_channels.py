@@ -19,7 +19,7 @@ from trainer.datasets.class_names import class_names
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.datasets.image_list import read_image_list
 from trainer.datasets.image_records import read_image_records
-from trainer.errors import DatasetError, listed
+from trainer.errors import BadChannel, DatasetError, listed
 from trainer.sagemaker.channel import Channel, common_folder, needed
 from trainer.sagemaker.contents import kind_of, read_manifest
 
@@ -39,7 +39,8 @@ def read_classification(
         workspace: A folder of this training alone, for what comes through pipes.
 
     Raises:
-        DatasetError: A channel is missing or holds other files, or labels are none or have two
+        BadChannel: A channel is missing, or not what is read.
+        DatasetError: A channel holds other files, or labels are none or have two
             names; a line each.
     """
     splits = needed(channels, TRAIN, VALIDATION)
@@ -79,7 +80,7 @@ def _label_format(channel: Channel) -> LabelFormat:
     """How a manifest writes several classes of a picture.
 
     Raises:
-        DatasetError: The content type names another way.
+        BadChannel: The content type names another way.
     """
     match channel.parameters.get("label-format", "multi-hot"):
         case "multi-hot":
@@ -87,7 +88,7 @@ def _label_format(channel: Channel) -> LabelFormat:
         case "class-id":
             return "class-id"
         case other:
-            raise DatasetError(
+            raise BadChannel(
                 f"channel {channel.name}: got label-format={other} in the content type, expected "
                 "multi-hot or class-id"
             )

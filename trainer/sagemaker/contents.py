@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from trainer.datasets.annotated import Annotated
 from trainer.datasets.augmented_manifest import read_augmented_manifest, read_wrapped_manifest
-from trainer.errors import DatasetError
+from trainer.errors import BadChannel
 from trainer.sagemaker.channel import Channel
 
 Kind: TypeAlias = Literal["records", "pictures", "manifest"]
@@ -29,11 +29,11 @@ def kind_of(channel: Channel, *, has_list: bool = False) -> Kind:
         has_list: Whether another channel lists its pictures, so that it is no manifest.
 
     Raises:
-        DatasetError: The content type is none that is read, or does not go with a pipe.
+        BadChannel: The content type is none that is read, or does not go with a pipe.
     """
     said = channel.media_type
     if said and said not in (*_RECORDIO, *_PICTURES):
-        raise DatasetError(
+        raise BadChannel(
             f"channel {channel.name}: got the content type {channel.content_type!r}, expected "
             f"{_RECORDIO[0]} or {_PICTURES[0]}"
         )
@@ -53,7 +53,7 @@ def _kind_of_pipe(channel: Channel) -> Kind:
         return "manifest"
     if channel.media_type in ("", *_RECORDIO):
         return "records"
-    raise DatasetError(
+    raise BadChannel(
         f"channel {channel.name}: got {channel.content_type} in a pipe without records; expected "
         f"{_RECORDIO[0]}, or RecordWrapperType RecordIO"
     )

@@ -41,7 +41,8 @@ def read_detection(
         validation_share: How much of the training is held out where there is no validation.
 
     Raises:
-        DatasetError: A channel is missing or holds other files; a line each.
+        BadChannel: A channel is missing, or not what is read.
+        DatasetError: A channel holds other files; a line each.
         BucketError: An object that a manifest names cannot be fetched.
     """
     name = TRAIN if TRAIN in channels and TRAINING not in channels else TRAINING

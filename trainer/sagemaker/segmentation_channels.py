@@ -60,7 +60,8 @@ def read_segmentation(
         workspace: A folder of this training alone, for what comes through pipes or is fetched.
 
     Raises:
-        DatasetError: A channel is missing or holds other files, a label map is none, or a
+        BadChannel: A channel is missing, or not what is read.
+        DatasetError: A channel holds other files, a label map is none, or a
             class has two names.
         BucketError: An object that a manifest names cannot be fetched.
     """

@@ -296,11 +296,34 @@ def test_checkpoints_that_cannot_be_written_are_refused_before_the_channels_are_
     assert failure(folders).endswith("or give another checkpoint folder")
 
 
-def test_a_channel_that_is_missing_is_named(tmp_path: Path) -> None:
+FILM = {"ContentType": "video/mp4"}
+PIPE = {"ContentType": "application/x-recordio", "TrainingInputMode": "Pipe"}
+
+
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        ({name: {} for name in CHANNELS if name != "validation"}, "channel 'validation' is miss"),
+        ({}, "channel 'train' is missing; got the channels none"),
+        (dict.fromkeys(CHANNELS, FILM), "channel train: got the content type 'video/mp4', exp"),
+        ({"train": PIPE, "validation": PIPE}, "channel train: {data}/train_0 is missing; a chan"),
+    ],
+)
+def test_channels_that_the_job_does_not_define_as_they_are_read_end_with_2(
+    tmp_path: Path, channels: dict[str, dict[str, str]], said: str
+) -> None:
+    """The status by which a Job of Kubernetes is not tried again."""
     folders = write_container(tmp_path)
-    write_channels(folders, {name: {} for name in CHANNELS if name != "validation"})
+    write_channels(folders, channels)
+    assert train(folders) == 2
+    assert failure(folders).startswith(f"ClientError: {said.format(data=folders.data)}")
+
+
+def test_data_that_are_bad_inside_end_with_1(tmp_path: Path) -> None:
+    folders = write_container(tmp_path)
+    (folders.data / "train_lst" / "files.lst").write_text("0 0 0/0.png\n", encoding="utf-8")
     assert train(folders) == 1
-    assert failure(folders).startswith("ClientError: channel 'validation' is missing")
+    assert failure(folders).startswith(f"ClientError: {folders.data}/train_lst/files.lst line 1: ")
 
 
 @pytest.mark.parametrize(
