@@ -12,6 +12,8 @@ import pytest
 
 from images import ROOT
 from tests.images.containers import Container, Image, Mount, Running
+from tests.k8s.pods import MODELS, Pod, predictors_of, trainers_of
+from tests.k8s.rendered import kubectl, rendered
 from tests.live_server import free_port, wait_for_url, wait_until
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
@@ -59,6 +61,37 @@ def test_serving_needs_no_right_and_writes_nothing(
         assert len(_ask("ask_v1.py", f"http://127.0.0.1:{http}", picture)) == 4
         assert running.stop(signal.SIGTERM) == 0, running.log.read_text()
     assert list(tmp.rglob("*")) == []
+
+
+@kubectl
+def test_the_images_run_as_the_pods_of_the_manifests(
+    serving: Image, training: Image, repository: Path, tmp_path: Path
+) -> None:
+    """Command, arguments, variables, user and mounts are theirs; of the recipe the length is less."""
+    (trainer,) = trainers_of(rendered("base"))
+    args = [arg.replace("epochs=12", "epochs=1") for arg in trainer.main["args"]]
+    folders = {"data": repository.parent / "data"}
+    for name in ("models", "runs"):
+        folders[name] = _open_folder(tmp_path / name)
+        os.chown(folders[name], 1000, 1000)
+    mounts = [Mount(path, f"/{name}", name != "data") for name, path in folders.items()]
+    assert {mount.target for mount in mounts} < {
+        one["mountPath"] for one in trainer.main["volumeMounts"]
+    }
+    container = _of_pod(training, trainer, args, tuple(mounts))
+    with container.restricted(tmp_path / "train.log", _open_folder(tmp_path / "tmp")) as running:
+        assert running.started.wait(300) == 0, running.log.read_text()
+    (predictor,) = predictors_of(rendered("base"))
+    http, grpc = free_port(), free_port()
+    ports = {"--http_port=8080": f"--http_port={http}", "--grpc_port=8081": f"--grpc_port={grpc}"}
+    args = [ports.get(arg, arg) for arg in predictor.main["args"]]
+    model = Mount(tmp_path / "models/shapes", MODELS)
+    container = _of_pod(serving, predictor, args, (model,))
+    with container.restricted(tmp_path / "serve.log", tmp_path / "tmp") as running:
+        _wait_until_ready(http, running)
+        picture = repository.parent / "data/shapes/test/circle/0000.png"
+        assert len(_ask("ask_v1.py", f"http://127.0.0.1:{http}", picture)) == 4
+        assert running.stop(signal.SIGTERM) == 0, running.log.read_text()
 
 
 @pytest.mark.parametrize("user", [None, "0:0", FOREIGN])
@@ -131,6 +164,13 @@ def test_training_ends_by_the_signal_that_engines_send(
         _assert_restricted(running.program, FOREIGN)
         number = signal.Signals[training.config["StopSignal"]]
         assert running.stop(number) == 143, running.log.read_text()
+
+
+def _of_pod(image: Image, pod: Pod, args: list[str], mounts: tuple[Mount, ...]) -> Container:
+    context = pod.spec["securityContext"]
+    user = f"{context['runAsUser']}:{context['runAsGroup']}"
+    variables = tuple(f"{one['name']}={one['value']}" for one in pod.main.get("env", ()))
+    return Container(image, tuple(args), mounts, variables, user, pod.main["command"])
 
 
 def _long_training(training: Image, repository: Path, folder: Path, epochs: str) -> Container:

@@ -5,6 +5,7 @@ folders of the test. Of the recipe only its length and the size of the data are 
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,12 @@ def test_the_job_publishes_and_the_next_one_publishes_beside_it(
     assert versions(model) == {"1"}
     assert run_job(first, volumes, "0.02") == OF_ANOTHER_RUN
     assert "give another --output_dir" in capsys.readouterr().err
-    assert run_job(next_version(tmp_path, "base", "--output_dir"), volumes, "0.02") == 0
+    second = next_version(tmp_path, "base", "--output_dir")
+    assert run_job(second, volumes, "0.02") == 0
     assert versions(model) == {"1", "2"}
+    shutil.rmtree(model / "2")
+    assert run_job(second, volumes, "0.02") == 0
+    assert versions(model) == {"1", "2"}, "a version that was withdrawn is published again"
 
 
 def run_sagemakers(manifests: tuple[Manifest, ...], volumes: Path, base: Path, epochs: int) -> int:
