@@ -4,10 +4,13 @@ SageMaker starts the same container on each host, and tells each all of their na
 in order is the one that the others meet at; its place in that order is a host's rank.
 """
 
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from contract.errors import OptionsError
 
 SAVING_S: Final = 100
 """Seconds that the processes have for a last checkpoint: SageMaker kills 120 s after SIGTERM."""
@@ -78,3 +81,19 @@ def variables(hosts: Hosts, environ: Mapping[str, str]) -> dict[str, str]:
         return {}
     names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")
     return {name: hosts.interface for name in names if name not in environ}
+
+
+def check_interface(hosts: Hosts, environ: Mapping[str, str]) -> None:
+    """Refuse an interface that this host has not: the libraries would look for it without a word.
+
+    Raises:
+        OptionsError: There is none of that name.
+    """
+    present = [name for _, name in socket.if_nameindex()]
+    if variables(hosts, environ) and hosts.interface not in present:
+        raise OptionsError(
+            [
+                f"network_interface_name: got {hosts.interface!r}, expected one of those that host "
+                f"{hosts.current} has, {', '.join(present)}"
+            ]
+        )

@@ -8,6 +8,7 @@ What can be wrong with the job's own words is found here, before torch is import
 several processes is that each reads them again.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,7 +26,7 @@ from trainer.sagemaker.container import read_container
 from trainer.sagemaker.failure import outcome
 from trainer.sagemaker.folders import BASE_DIR, Folders
 from trainer.sagemaker.given import Given
-from trainer.sagemaker.hosts import torchrun, variables
+from trainer.sagemaker.hosts import check_interface, torchrun, variables
 from trainer.sagemaker.incremental import MODEL_CHANNEL, Architecture, starting_checkpoint
 from trainer.sagemaker.launch import leave_status, left_status, run_processes
 from trainer.sagemaker.settings import TrainSettings
@@ -36,6 +37,8 @@ LOCAL_RANK: Final = "LOCAL_RANK"
 """torchrun's number of a process on its host: set in those that it started alone."""
 
 _BASE_DIR: Final = "SAGEMAKER_BASE_DIR"
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -115,13 +118,17 @@ def _launch(
     """Run this host's processes.
 
     Raises:
+        OptionsError: The network interface between the hosts is none of this one's.
         ProcessLost: One of them ended without a word.
         SystemExit: The first of them said why it ended with this status.
     """
-    hosts, workspace = job.container.hosts, job.workspace
-    more = [*argv, f"--workspace={workspace}"]
-    command = torchrun(hosts, processes, job.settings.master_port, more)
+    hosts, workspace, port = job.container.hosts, job.workspace, job.settings.master_port
+    check_interface(hosts, environ)
+    command = torchrun(hosts, processes, port, [*argv, f"--workspace={workspace}"])
     leave_status(workspace, None)
+    if hosts.count > 1:  # torchrun says nothing where it waits in vain, for minutes
+        where = f"{hosts.master}:{port}, at which the {hosts.count} hosts meet"
+        logger.info("event=meeting host=%s waits for %s", hosts.current, where)
     ended = run_processes(command, {**environ, **variables(hosts, environ)})
     if ended.status == 0:
         return

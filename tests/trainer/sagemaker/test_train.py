@@ -319,6 +319,23 @@ def test_channels_that_the_job_does_not_define_as_they_are_read_end_with_2(
     assert failure(folders).startswith(f"ClientError: {said.format(data=folders.data)}")
 
 
+def test_an_interface_that_the_host_has_not_is_refused_before_anything_waits(
+    tmp_path: Path,
+) -> None:
+    folders = write_container(tmp_path)
+    resources = {
+        "current_host": "algo-2",
+        "hosts": ["algo-1", "algo-2"],
+        "network_interface_name": "nowhere0",
+    }
+    (folders.config / "resourceconfig.json").write_text(json.dumps(resources), encoding="utf-8")
+    assert train(folders) == 2
+    assert failure(folders).startswith(
+        "ClientError: network_interface_name: got 'nowhere0', expected one of those that host "
+        "algo-2 has, lo"
+    )
+
+
 def test_data_that_are_bad_inside_end_with_1(tmp_path: Path) -> None:
     folders = write_container(tmp_path)
     (folders.data / "train_lst" / "files.lst").write_text("0 0 0/0.png\n", encoding="utf-8")
