@@ -43,7 +43,7 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
     """Place a model's instances on a machine with `gpu_count` CUDA devices.
 
     Raises:
-        ConfigError: A GPU is named that is not here, both GPUs and the CPU are, or no instance is.
+        ConfigError: A GPU is named that is not here or for the CPU, both are, or no instance is.
     """
     message: Any = config.message  # its class is generated, without types
     groups = [
@@ -54,6 +54,11 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
     groups = groups or [("KIND_AUTO", 1, [])]
     kinds = {kind for kind, _, _ in groups}
     instances = sum(count for _, count, _ in groups)
+    if any(gpus for kind, _, gpus in groups if kind == _CPU):
+        raise refusal(
+            config,
+            f"instance group of {config.name} has kind {_CPU} but specifies one or more GPUs",
+        )
     if not gpu_count or kinds == {_CPU}:
         return Placement(instances, lacks_gpu=_GPU in kinds, is_forced_to_cpu=kinds == {_CPU})
     if _CPU in kinds:

@@ -108,6 +108,7 @@ def test_instances_are_placed_on_the_gpus_there_are(
     ("groups", "message"),
     [
         ('{"kind": "KIND_CPU"}, {"kind": "KIND_GPU"}', "has KIND_CPU and KIND_GPU; expected all"),
+        ('{"kind": "KIND_CPU", "gpus": [0]}', "has kind KIND_CPU but specifies one or more GPUs"),
         ('{"gpus": [2]}', "invalid or unsupported gpu id 2; expected 0 to 1"),
     ],
 )

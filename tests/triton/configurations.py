@@ -72,6 +72,7 @@ REFUSED: Final = {
     "warm_up_of_no_file": 'model_warmup { name: "w" batch_size: 1 inputs { key: "image" value { '
     'data_type: TYPE_UINT8 dims: [8, 8, 3] input_data_file: "none" } } }',
     "output_without_type": 'output { name: "other" dims: [3] }',
+    "gpu_for_the_cpu": "instance_group [ { kind: KIND_CPU gpus: [0] } ]",
     "profile": 'instance_group [ { kind: KIND_CPU profile: "0" } ]',
     "agent": 'model_repository_agents { agents { name: "nobody" } }',
     "output_without_dims": 'output { name: "other" data_type: TYPE_FP32 }',
