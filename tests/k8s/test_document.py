@@ -51,6 +51,25 @@ def test_the_table_says_what_training_and_service_request_together(overlay: str)
 
 
 @kubectl
+def test_the_table_says_what_the_service_of_a_repository_requests() -> None:
+    (service,) = of_kind(manifests := rendered("overlays/multi-model"), "InferenceService")
+    (predictor,) = predictors_of(manifests)
+    replicas = service["spec"]["predictor"]["minReplicas"]
+    cpus, memory = (replicas * requested(predictor, resource) for resource in ("cpu", "memory"))
+    (row,) = re.findall(r"^\| `multi-model` \|.*$", TEXT, re.MULTILINE)
+    assert row.endswith(f"beside its service {int(cpus)} CPUs, {int(memory / 2**30)} GiB |")
+
+
+@kubectl
+def test_tensorrt_rolls_out_on_the_gpus_that_gpu_needs() -> None:
+    (service,) = of_kind(manifests := rendered("overlays/tensorrt"), "InferenceService")
+    (predictor,) = predictors_of(manifests)
+    one_more = service["spec"]["predictor"]["minReplicas"] + 1  # maxSurge
+    (row,) = re.findall(r"^\| `gpu` \|.*$", TEXT, re.MULTILINE)
+    assert f", {one_more * requested(predictor, 'nvidia.com/gpu')} GPUs |" in row
+
+
+@kubectl
 def test_an_overlay_without_volumes_of_its_own_says_what_comes_before() -> None:
     for folder in (K8S / "overlays").iterdir():
         manifests = rendered(f"overlays/{folder.name}")
