@@ -34,6 +34,7 @@ from server.version import Version
 
 _MOST_MB: Final = 100
 """What SageMaker lets all transforms under way send together."""
+_OPTION: Final = "this server's --invocations_accept"
 
 
 class Invocations:
@@ -82,6 +83,22 @@ class Invocations:
         """How batch transform is to send its records."""
         return json_response(self._execution)
 
+    def refusals(self) -> list[str]:
+        """A line where --invocations_accept names no form of any served task's, to be said early."""
+        if self._accept is None:
+            return []
+        served = [one for model in self._repository.served() for one in model.versions.values()]
+        refused = []
+        for task in (version.task for version in served if version.task is not None):
+            offered = tuple(task.indexed(self._dialect))
+            try:
+                choose_form(self._accept, offered, described(task.indexed_options), _OPTION)
+            except RequestError as err:
+                refused.append(f"{err}; every request that leaves Accept open is refused")
+            else:
+                return []
+        return refused[:1]
+
     async def answer(
         self, request: Request, model: ServedModel, number: str = ""
     ) -> tuple[Response, int]:
@@ -124,7 +141,7 @@ class Invocations:
         """What the answer is to be, and who says so: the client, or for it this server."""
         accept = request.headers.get("accept", "")
         if self._accept is not None and takes_anything(accept):
-            return self._accept, "this server's --invocations_accept"
+            return self._accept, _OPTION
         return accept, ACCEPT
 
 

@@ -15,6 +15,7 @@ from server.protocol.body import LARGE, Bodies
 from server.protocol.http_errors import NotAcceptable, TimeOver
 from server.protocol.invocations import Invocations
 from server.settings import ServerOptions
+from tests.live_server import live_server
 from tests.picture_files import noise_png
 from tests.repositories import repository
 from tests.tiny_models import publish_colour_model
@@ -88,3 +89,29 @@ def test_a_form_that_the_option_names_and_the_task_lacks_is_not_blamed_on_the_cl
     expected = "this server's --invocations_accept is 'image/nonsense'; the answer can be"
     with pytest.raises(NotAcceptable, match=expected):
         answered(tmp_path, decoder, "image/nonsense", "*/*")
+
+
+@pytest.mark.parametrize("wanted", ["image/nonsense", "application/jsonlines;q=many"])
+def test_a_form_that_no_served_task_has_is_told_once_at_the_start(
+    tmp_path: Path, wanted: str
+) -> None:
+    for name in ("colour", "hue"):
+        publish_colour_model(tmp_path / "models", name)
+    flags = ("--model_repository", str(tmp_path / "models"), "--invocations_accept", wanted)
+    with live_server(tmp_path / "log", *flags) as server:
+        lines = server.log.read_text().splitlines()
+    (line,) = [line for line in lines if "--invocations_accept" in line]
+    assert "WARNING" in line
+    assert line.endswith("every request that leaves Accept open is refused")
+
+
+def test_a_form_that_a_served_task_has_is_no_matter(tmp_path: Path, decoder: Decoder) -> None:
+    publish_colour_model(tmp_path, "colour")
+
+    async def refusals(wanted: dict[str, str]) -> list[str]:
+        options = build(ServerOptions, {"model_dir": ".", **wanted})
+        async with repository(tmp_path, decoder) as served:
+            return Invocations(served, Bodies(LARGE, 10), options).refusals()
+
+    assert asyncio.run(refusals({"invocations_accept": "application/jsonlines"})) == []
+    assert asyncio.run(refusals({})) == []
