@@ -29,6 +29,9 @@ HOSTS_FILE: Final = "resourceconfig.json"
 LARGEST_FILE: Final = 4 << 20
 """Bytes of a configuration file; SageMaker itself allows 100 hyperparameters of 2500 characters."""
 
+_LOST = "lost+found"
+"""The folder that a new file system has, and so the volume that is mounted as the data."""
+
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{0,15}")
@@ -143,7 +146,7 @@ def _read_channels(folders: Folders, hosts: Hosts) -> dict[str, Channel]:
         configs = {
             folder.name: _ChannelConfig()
             for folder in sorted(folders.data.iterdir())
-            if folder.is_dir() and not folder.name.startswith(".")
+            if folder.is_dir() and not folder.name.startswith(".") and folder.name != _LOST
         }
     faults = [
         fault for name, config in configs.items() for fault in _faults(name, config, folders, hosts)

@@ -95,7 +95,7 @@ def test_channels_have_what_the_job_said_of_them(tmp_path: Path) -> None:
 
 
 def test_without_configuration_the_channels_are_the_folders_of_one_host(tmp_path: Path) -> None:
-    for name in ("validation", "train", ".snapshot"):
+    for name in ("validation", "train", ".snapshot", "lost+found"):
         (tmp_path / "input" / "data" / name).mkdir(parents=True)
     container = read_container(Folders(tmp_path))
     assert [*container.channels] == ["train", "validation"]
