@@ -121,9 +121,15 @@ def _says_nothing(value: object, row: OptionRow | None) -> bool:
     return row is not None and (value == "" or (isinstance(value, bool) and row.type != "bool"))
 
 
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name that another one may be a slip of; None where none is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+def nearest(name: str, known: Sequence[str], least: float = _NEAR) -> str | None:
+    """The known name that another one may be a slip of; None where none is near.
+
+    Args:
+        name: The other one.
+        known: The known names.
+        least: How near it must be, from 0 to 1, which is the same name: difflib's ratio.
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=least)
     return near[0] if near else None
 
 

@@ -193,8 +193,8 @@ class Server(kserve.ModelServer):
             logger.exception("the models cannot be loaded")
             self._end(LoadError(f"internal error: {err!r}"))
             return
-        for refusal in self._invocations.refusals():
-            logger.warning(refusal)
+        if refusal := self._invocations.refusal():
+            logger.warning("%s", refusal)
         broken = self._repository.broken()
         if broken and self._options.exit_on_error:
             reasons = "; ".join(f"model '{model.name}': {model.reason}" for model in broken)

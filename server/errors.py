@@ -48,6 +48,7 @@ class ServerError(Exception):
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     grpc_code: grpc.StatusCode = grpc.StatusCode.INTERNAL
     retry_after_s: ClassVar[int | None] = None
+    ends_connection: bool = False
 
     def __init__(self, text: str) -> None:
         if len(text) > LONGEST_TEXT:

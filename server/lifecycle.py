@@ -112,6 +112,8 @@ class Lifecycle:
         model.begin(actions.load)
         arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
         failed = self._switch(model, actions, arrived)
+        if actions.load:  # which takes more memory than serving does
+            await asyncio.to_thread(give_back)
         if failed and refusal_of(config):
             return LoadFailed(model.name, failed.reason, unsupported=True)
         return failed
@@ -133,6 +135,8 @@ class Lifecycle:
         """Load versions, and note why one cannot be; those of a healthy rest are returned."""
         arrived = {}
         for number, stamp in wanted.items():
+            if self._stopping.is_set():
+                break
             try:
                 version = await self._in_thread(load_version, folder, number, config, self._engine)
             except LoadError as err:
@@ -145,7 +149,6 @@ class Lifecycle:
                 model.fail(f"internal error: {err!r}", number)
             else:
                 arrived[number] = Loaded(version, stamp)
-        await self._in_thread(give_back)  # loading takes more memory than serving
         return arrived
 
     def _switch(

@@ -21,7 +21,8 @@ def keep_buffers(largest_body: int, environ: Mapping[str, str]) -> None:
 
     glibc asks the system for each buffer of more than 32 MiB and gives it back when it is freed.
     gRPC copies a message three times while it holds the interpreter, and to have the pages of 60 MB
-    made anew each time takes longer than health may. Kept are at most four such bodies.
+    made anew each time takes longer than health may. The main arena keeps up to four such bodies,
+    and that of another thread up to its heap's 64 MiB.
 
     Args:
         largest_body: In bytes.
@@ -30,8 +31,10 @@ def keep_buffers(largest_body: int, environ: Mapping[str, str]) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or any(variable in environ for variable in _VARIABLES):
         return
-    mallopt(_MMAP_THRESHOLD, min(2 * largest_body, _MOST))  # a growing buffer is larger than it
-    mallopt(_TRIM_THRESHOLD, min(4 * largest_body, _MOST))
+    # A growing buffer is larger than what it is for. A glibc that has a limit of 32 MiB refuses the
+    # first; with the second alone it would keep less than without either.
+    if mallopt(_MMAP_THRESHOLD, min(2 * largest_body, _MOST)):
+        mallopt(_TRIM_THRESHOLD, min(4 * largest_body, _MOST))
 
 
 def give_back() -> None:

@@ -31,7 +31,7 @@ def _read(model_dir: Path, output: str, file: str, config: ModelConfig) -> tuple
         return read_labels(path) if config.task else _lines(path)
     except ConfigError as err:
         raise LoadError(str(err)) from err
-    except (OSError, ValueError) as err:  # a ValueError is a path that no file can have
+    except (OSError, ValueError) as err:  # a ValueError: a null byte in the name
         raise LoadError(f"{named}, which cannot be read: {err}") from err
 
 

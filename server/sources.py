@@ -167,7 +167,7 @@ def find_source(repository: Path | None, model_dir: Path | None, name: str | Non
 
 
 def require_model(source: Source) -> None:
-    """Refuse a folder without any model, beside which a server that never looks again waits for ever.
+    """Refuse a folder without any model: a server that does not poll would never have one.
 
     Raises:
         LoadError: No version of a model lies there.

@@ -192,7 +192,7 @@ def best_classes(
 ) -> NDArray[np.object_]:
     """Best classes of scores[N, K], best first -> b"score:index:label"[N, min(count, K)].
 
-    The label is left out where `labels` has none for the index. Floats have six decimals. Surrogates
+    The label is left out where `labels` has none for the index, or an empty one. Floats have six decimals. Surrogates
     in a label stand for bytes, as `surrogateescape` makes them.
 
     Source: Triton's classification extension,
@@ -204,16 +204,16 @@ def best_classes(
     best = np.argsort(-rows if floats else ~rows, axis=1, kind="stable")[:, :count]
     form = "f" if floats else "d"
     texts = [
-        [
-            f"{row[i]:{form}}:{i}:{labels[i]}"
-            if "".join(labels[i : i + 1])
-            else f"{row[i]:{form}}:{i}"
-            for i in indices.tolist()
-        ]
+        [_class_text(f"{row[i]:{form}}", i, labels) for i in indices.tolist()]
         for row, indices in zip(rows, best, strict=True)
     ]
     elements = [[text.encode(errors="surrogateescape") for text in line] for line in texts]
     return np.array(elements, dtype=np.object_).reshape(best.shape)
+
+
+def _class_text(score: str, index: int, labels: Sequence[str]) -> str:
+    label = labels[index] if index < len(labels) else ""
+    return f"{score}:{index}:{label}" if label else f"{score}:{index}"
 
 
 def raw_pieces(array: NDArray[np.generic]) -> list[bytes]:

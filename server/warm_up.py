@@ -39,8 +39,9 @@ POWERS_BUDGET_S: Final = 30.0
 MOST_BYTES: Final = 2**29
 """Inputs and outputs of a batch; a size above that is not run before a request needs it."""
 
-MOST_COUNT: Final = 10_000
-"""Runs of the requests of `model_warmup`, which a client that loads a model may send with it."""
+MOST_RUNS: Final = 10_000
+"""Runs of the requests of `model_warmup`. A client may send these with a load, and while they run no
+other model is loaded."""
 
 RUNS: Final = 7
 """Timed runs of a size, the fastest of which counts."""
@@ -90,10 +91,10 @@ def warm_up(
     Raises:
         LoadError: A warm-up request, or a model of a task, cannot be run.
     """
-    if (count := sum(entry.count for entry in scheduling.warm_ups)) > MOST_COUNT:
+    if (count := sum(entry.count for entry in scheduling.warm_ups)) > MOST_RUNS:
         raise LoadError(
             f"{model_dir}: the count of model_warmup is {count} altogether; "
-            f"expected up to {MOST_COUNT}"
+            f"expected up to {MOST_RUNS}"
         )
     rows = [_run_warm_up(runs, config, model_dir, entry) for entry in scheduling.warm_ups]
     row = rows[0] if rows else default_row(config)

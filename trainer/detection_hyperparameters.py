@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from trainer.fine_tuning import FineTuning
+from trainer.shared_hyperparameters import SharedHyperparameters
 
 BoxAugmentation = Literal["none", "flip", "crop", "crop_color"]
 
 
-class DetectionHyperparameters(FineTuning):
+class DetectionHyperparameters(SharedHyperparameters):
     """Hyperparameters of object detection; the decay and the clipping are those of DETR."""
 
     per_device_train_batch_size: int = Field(

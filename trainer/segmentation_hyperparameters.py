@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from trainer.fine_tuning import FineTuning
 from trainer.pixel_size import LARGEST_SIDE
+from trainer.shared_hyperparameters import SharedHyperparameters
 
 
-class SegmentationHyperparameters(FineTuning):
+class SegmentationHyperparameters(SharedHyperparameters):
     """Hyperparameters of semantic segmentation.
 
     The defaults of ours are SegFormer's recipe: AdamW with a decay of 0.01 and a short warm-up

@@ -76,7 +76,10 @@ def aws_error(err: ServerError) -> Response:
     """The answer of AWS' API to an error of ours."""
     kind = next(KINDS[base] for base in type(err).__mro__ if base in KINDS)
     if kind is not MODEL:
-        return _response(kind, str(err))
+        response = _response(kind, str(err))
+        if err.ends_connection:
+            response.headers["Connection"] = "close"
+        return response
     body = bytes(json_response({"error": str(err)}).body).decode()
     side = "client" if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
     return _response(

@@ -126,7 +126,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             if piece is not chunk:
                 await asyncio.sleep(0)  # a small chunk may unpack to the whole limit
     if max(received, unpacked) > limit_bytes:
-        raise BodyTooLarge(limit_bytes)
+        raise BodyTooLarge(limit_bytes, unread=received > limit_bytes * _DISCARDED_BODIES)
     decompressor.finish()
     if unpacked <= _JOINED:
         return b"".join(pieces)
@@ -138,7 +138,7 @@ def _check_announced(request: Request, limit_bytes: int) -> None:
     announced = int(request.headers.get("content-length", "0"))
     waits = request.headers.get("expect", "").lower() == "100-continue"
     if announced > limit_bytes * (1 if waits else _DISCARDED_BODIES):
-        raise BodyTooLarge(limit_bytes)
+        raise BodyTooLarge(limit_bytes, unread=True)
 
 
 class Received:

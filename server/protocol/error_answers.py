@@ -53,6 +53,8 @@ def error_response(err: ServerError) -> Response:
     response = json_response({"error": str(err)}, err.status)
     if err.retry_after_s is not None:
         response.headers["Retry-After"] = str(err.retry_after_s)
+    if err.ends_connection:
+        response.headers["Connection"] = "close"
     if isinstance(err, UnsupportedEncoding):
         response.headers["Accept-Encoding"] = "gzip, deflate"
     return response

@@ -43,7 +43,7 @@ class Health:
 
     async def _check(self, wire: bytes, context: Any) -> Any:
         """SERVING or NOT_SERVING; NOT_FOUND for a service that is none."""
-        request = await read_or_abort(health_pb2.HealthCheckRequest.FromString, wire, context)
+        request = await self._read("Check", wire, context)
         status = self._status(request.service)
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
             await context.abort(
@@ -55,7 +55,7 @@ class Health:
 
     async def _watch(self, wire: bytes, context: Any) -> AsyncIterator[Any]:
         """The status now and after each change, until the server ends."""
-        request = await read_or_abort(health_pb2.HealthCheckRequest.FromString, wire, context)
+        request = await self._read("Watch", wire, context)
         last = None
         while True:
             status = self._status(request.service)
@@ -65,6 +65,9 @@ class Health:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._v2.stopping.wait(), _WATCH_S)
                 return
+
+    async def _read(self, rpc: str, wire: bytes, context: Any) -> Any:
+        return await read_or_abort(rpc, health_pb2.HealthCheckRequest.FromString, wire, context)
 
     def _status(self, service: str) -> int:
         """One of HealthCheckResponse.ServingStatus."""

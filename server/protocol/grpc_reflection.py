@@ -7,12 +7,16 @@ Triton's model_config.proto in its place.
 Source: https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -30,6 +34,7 @@ REFLECTION: Final = (
 )
 """The two names of one protocol: their messages are the same on the wire."""
 
+_METHOD: Final = "ServerReflectionInfo"
 _OURS: Final = ".aperture.oip."
 _PUBLIC: Final = ".inference."
 _PUBLIC_FILE: Final = "grpc_service.proto"
@@ -50,7 +55,7 @@ class Reflection:
     def rpcs(self) -> dict[str, Handler]:
         """The gRPC methods, the same for both names."""
         return {
-            "ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(
+            _METHOD: grpc.stream_stream_rpc_method_handler(
                 self._info, response_serializer=serialize
             )
         }
@@ -58,7 +63,7 @@ class Reflection:
     async def _info(self, wires: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
         read = reflection_pb2.ServerReflectionRequest.FromString
         requests = (
-            await read_or_abort(read, wire, context)
+            await read_or_abort(_METHOD, read, wire, context)
             async for wire in until(wires, self._v2.stopping)
         )
         async for answer in self._servicer.ServerReflectionInfo(requests, context):
@@ -91,18 +96,29 @@ def _public_copy(file: FileDescriptor) -> FileDescriptorProto:
 
 
 def _copy(file: FileDescriptor) -> FileDescriptorProto:
+    """The file as protoc would describe it: Python's has no names of the fields in JSON."""
     copy = FileDescriptorProto()
     file.CopyToProto(copy)
+    for message in _messages(copy):
+        for field in message.field:
+            first, *rest = field.name.split("_")
+            field.json_name = first + "".join(word.capitalize() for word in rest)
     return copy
+
+
+def _messages(file: FileDescriptorProto) -> Iterator[DescriptorProto]:
+    """All messages of a file, nested ones too."""
+    pending = list(file.message_type)
+    while pending:
+        message = pending.pop()
+        pending.extend(message.nested_type)
+        yield message
 
 
 def _rename(file: FileDescriptorProto, old: str, new: str) -> None:
     """Move a file to another package; both as `.package.`, the beginning of type names."""
     file.package = new.strip(".")
-    pending = list(file.message_type)
-    while pending:
-        message = pending.pop()
-        pending.extend(message.nested_type)
+    for message in _messages(file):
         for field in message.field:
             if field.type_name.startswith(old):
                 field.type_name = new + field.type_name.removeprefix(old)

@@ -22,11 +22,17 @@ INTERNAL_ERROR: Final = "internal error; see the server's log"
 
 
 class BodyTooLarge(RequestError):
-    """The body is over the limit."""
+    """The body is over the limit.
+
+    Args:
+        limit_bytes: The limit.
+        unread: Whether some of it may still come; the connection can have no other request then.
+    """
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, *, unread: bool = False) -> None:
+        self.ends_connection = unread
         super().__init__(
             f"request body is over {limit_bytes} bytes, the limit of this server "
             "(--http_max_input_size); send fewer or smaller pictures in a request"

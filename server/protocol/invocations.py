@@ -83,21 +83,21 @@ class Invocations:
         """How batch transform is to send its records."""
         return json_response(self._execution)
 
-    def refusals(self) -> list[str]:
-        """A line where --invocations_accept names no form of any served task's, to be said early."""
+    def refusal(self) -> str:
+        """A line where --invocations_accept names no form of any served task's, else nothing."""
         if self._accept is None:
-            return []
+            return ""
         served = [one for model in self._repository.served() for one in model.versions.values()]
-        refused = []
+        refused = ""
         for task in (version.task for version in served if version.task is not None):
             offered = tuple(task.indexed(self._dialect))
             try:
                 choose_form(self._accept, offered, described(task.indexed_options), _OPTION)
             except RequestError as err:
-                refused.append(f"{err}; every request that leaves Accept open is refused")
+                refused = f"{err}; every request that leaves Accept open is refused"
             else:
-                return []
-        return refused[:1]
+                return ""
+        return refused
 
     async def answer(
         self, request: Request, model: ServedModel, number: str = ""

@@ -19,8 +19,9 @@ from server.protocol.v2 import Handler
 logger = logging.getLogger(__name__)
 
 _LONGEST_STATUS: Final = 6000  # bytes, of which other metadata need some
-LONGEST: Final = 1 << 20
-"""Bytes of a message that is parsed on the event loop; only inference and models take more."""
+MAX_SMALL_MESSAGE_BYTES: Final = 1 << 20
+"""A message that is parsed on the event loop; only ModelInfer, ModelStreamInfer and
+RepositoryModelLoad take more."""
 
 _UNQUOTED: Final = string.punctuation.replace("%", "") + " "
 
@@ -31,7 +32,7 @@ ResponseT = TypeVar("ResponseT", bound=Message | bytes)
 def unary(
     method: Callable[[RequestT], Awaitable[ResponseT]],
     read: Callable[[bytes], RequestT],
-    longest: int | None = LONGEST,
+    longest: int | None = MAX_SMALL_MESSAGE_BYTES,
 ) -> Handler:
     """A handler that answers errors with their status: ours in words, any other as internal.
 
@@ -53,7 +54,7 @@ def unary(
 
 
 def understood(
-    read: Callable[[bytes], RequestT], wire: bytes, longest: int | None = LONGEST
+    read: Callable[[bytes], RequestT], wire: bytes, longest: int | None = MAX_SMALL_MESSAGE_BYTES
 ) -> RequestT:
     """What `read` makes of a message's bytes.
 
@@ -73,13 +74,16 @@ def understood(
 
 
 async def read_or_abort(
-    read: Callable[[bytes], RequestT], wire: bytes, context: "grpc.aio.ServicerContext[Any, Any]"
+    rpc: str,
+    read: Callable[[bytes], RequestT],
+    wire: bytes,
+    context: "grpc.aio.ServicerContext[Any, Any]",
 ) -> RequestT:
     """What `read` makes of a message's bytes; the call ends if they are none, or too many."""
     try:
         return understood(read, wire)
     except RequestError as err:
-        await abort(context, read.__qualname__.partition(".")[0], err)
+        await abort(context, rpc, err)
 
 
 async def abort(

@@ -163,14 +163,15 @@ def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_pat
 
 
 def test_sigterm_does_not_wait_for_a_load(tmp_path: Path) -> None:
-    published = publish_colour_model(tmp_path / "models", "m", max_batch_size=4096)
-    config = published.model_dir / "config.pbtxt"
-    long = (  # most of a minute
+    long = (
         'model_warmup { name: "w" batch_size: 4096 count: 10000 inputs { key: "image" '
         "value { data_type: TYPE_UINT8 dims: [8, 8, 3] zero_data: true } } }"
     )
     without_effect = 'instance_group { host_policy: "none" }'  # named in the log as a load begins
-    config.write_text(config.read_text() + long + without_effect)
+    for name in map(str, range(20)):  # which take a minute each, or seconds
+        published = publish_colour_model(tmp_path / "models", name, max_batch_size=4096)
+        config = published.model_dir / "config.pbtxt"
+        config.write_text(config.read_text() + long + without_effect)
     server = start_server(tmp_path / "log", "--model_repository", str(tmp_path / "models"))
     try:
         wait_for(server, "/v2/health/live")

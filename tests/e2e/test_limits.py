@@ -173,7 +173,11 @@ def test_a_body_over_the_limit_is_refused_before_it_comes(limited: LiveServer, h
     asked = f"POST {INFER} HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", limited.http_port), timeout=30) as client:
         client.sendall(asked)
-        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
 def test_a_header_behind_a_large_request_in_the_same_data(limited: LiveServer) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from server.protocol import oip_pb2 as oip
-from server.protocol.rpc import LONGEST
+from server.protocol.rpc import MAX_SMALL_MESSAGE_BYTES
 from tests.clients import run_client
 from tests.live_server import LiveServer, live_server, start_server, wait_for
 from tests.onnx_graphs import Through, write_identity
@@ -112,7 +112,7 @@ def test_health_of_no_service_is_not_found(channel: grpc.Channel) -> None:
     ],
 )
 def test_a_long_message_that_is_no_tensor_is_refused(channel: grpc.Channel, method: str) -> None:
-    long = bytes(LONGEST + 1)  # fits gRPC's own limit
+    long = bytes(MAX_SMALL_MESSAGE_BYTES + 1)  # fits gRPC's own limit
     stub: Any = channel.stream_stream(f"/{method}")
     with pytest.raises(grpc.RpcError) as caught:
         list(stub(iter([long]), timeout=30))

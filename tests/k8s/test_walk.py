@@ -140,7 +140,7 @@ def test_grpcurl_gets_the_same_answer(answers: list[tuple[Step, str]]) -> None:
 def test_the_raw_answer_is_decoded_as_the_document_says(answers: list[tuple[Step, str]]) -> None:
     said, got = _of("echo ", answers)
     assert f"{got}\n" == said
-    (raw,) = json.loads(_of("grpcurl ", answers)[0])["raw_output_contents"]
+    (raw,) = json.loads(_of("grpcurl ", answers)[0])["rawOutputContents"]
     assert f"echo {raw} | base64 -d" in "".join(step.command for step, _ in answers)
 
 

@@ -108,10 +108,10 @@ def test_a_form_that_no_served_task_has_is_told_once_at_the_start(
 def test_a_form_that_a_served_task_has_is_no_matter(tmp_path: Path, decoder: Decoder) -> None:
     publish_colour_model(tmp_path, "colour")
 
-    async def refusals(wanted: dict[str, str]) -> list[str]:
+    async def refusal(wanted: dict[str, str]) -> str:
         options = build(ServerOptions, {"model_dir": ".", **wanted})
         async with repository(tmp_path, decoder) as served:
-            return Invocations(served, Bodies(LARGE, 10), options).refusals()
+            return Invocations(served, Bodies(LARGE, 10), options).refusal()
 
-    assert asyncio.run(refusals({"invocations_accept": "application/jsonlines"})) == []
-    assert asyncio.run(refusals({})) == []
+    assert asyncio.run(refusal({"invocations_accept": "application/jsonlines"})) == ""
+    assert asyncio.run(refusal({})) == ""

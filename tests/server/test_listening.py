@@ -15,6 +15,8 @@ def test_a_port_that_another_program_listens_on_is_refused(
     family: socket.AddressFamily, host: str
 ) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as other:
+        if family == socket.AF_INET6:  # else it would listen on IPv4, too
+            other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         other.bind((host, 0))
         other.listen()
         port = other.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The turns of long work, by a clock that moves when a piece is worked at or another thread waits."""
+"""The turns of long work, by a clock that moves when it is read or slept by."""
 
 import numpy as np
 import orjson

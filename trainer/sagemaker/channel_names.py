@@ -5,10 +5,14 @@ its label map, its validation, the model to begin with.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from contract.errors import OptionsError
 from contract.options import nearest
 from trainer.sagemaker.incremental import MODEL_CHANNEL
+
+_SLIP: Final = 0.85
+"""How near a slip is: `label_maps` and `validations` are, `evaluation` and `test_annotation` are not."""
 
 
 def refuse_slips(names: Iterable[str], algorithm: str, reads: Sequence[str]) -> None:
@@ -23,7 +27,7 @@ def refuse_slips(names: Iterable[str], algorithm: str, reads: Sequence[str]) -> 
         OptionsError: One line for each of them.
     """
     known = [*reads, MODEL_CHANNEL]
-    slips = {name: nearest(name.lower(), known) for name in names if name not in known}
+    slips = {name: nearest(name.lower(), known, _SLIP) for name in names if name not in known}
     faults = [
         f"channel {name}: {algorithm} does not read it; expected one of {', '.join(known)}; "
         f"did you mean {near}?"

@@ -4,7 +4,7 @@ from typing import Final
 
 from trainer.recipe import needs_epsilon
 
-_PLAIN: Final = ("sgd", "nag", "nesterov")
+_SGD_LIKE: Final = ("sgd", "nag", "nesterov")
 
 
 def beta_faults(optimizer: str, beta_1: float, beta_2: float) -> list[str]:
@@ -36,9 +36,11 @@ def betas(optimizer: str, beta_1: float, beta_2: float) -> dict[str, object]:
     return {"beta_1": beta_1, "beta_2": beta_2} if optimizer == "adam" else {}
 
 
-def inertia(optimizer: str, momentum: float, weight_decay: float) -> dict[str, object]:
-    """What counts with plain and Nesterov's descent, and is 0 for another optimizer."""
-    counts = optimizer in _PLAIN
+def momentum_and_weight_decay(
+    optimizer: str, momentum: float, weight_decay: float
+) -> dict[str, object]:
+    """Those of sgd and of Nesterov's variant; 0 for another optimizer."""
+    counts = optimizer in _SGD_LIKE
     return {
         "momentum": momentum if counts else 0.0,
         "weight_decay": weight_decay if counts else 0.0,

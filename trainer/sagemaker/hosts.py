@@ -70,7 +70,7 @@ def torchrun(hosts: Hosts, processes: int, port: int, argv: Sequence[str]) -> li
         f"--nproc-per-node={processes}",
         f"--shutdown-timeout={SAVING_S}",
         *meeting,
-        *("-m", "trainer.cli"),
+        *("-m", "trainer"),
         *argv,
     ]
 

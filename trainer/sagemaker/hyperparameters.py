@@ -103,8 +103,8 @@ class SageMakerHyperparameters(Options):
     def log_lines(self) -> "TrainerCallback":
         """A callback that prints the metrics as this algorithm of SageMaker does."""
 
-    def best_epoch(self) -> dict[str, object]:
-        """The recipe's early stopping, which has these names, too; the best epoch is published."""
+    def early_stopping_recipe(self) -> dict[str, object]:
+        """The recipe's early stopping, whose fields have the same names; the best epoch is published."""
         names = (name for name in type(self).model_fields if name.startswith(_STOPPING))
         return {"published_checkpoint": "best", **{name: getattr(self, name) for name in names}}
 

@@ -15,7 +15,13 @@ from contract.options import build
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, inertia, named_optimizer
+from trainer.sagemaker.descent import (
+    beta_faults,
+    betas,
+    epsilon_faults,
+    momentum_and_weight_decay,
+    named_optimizer,
+)
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
@@ -208,7 +214,7 @@ class ImageClassification(SageMakerHyperparameters):
                 "multi_label": bool(self.multi_label),
                 "use_weighted_loss": bool(self.multi_label and self.use_weighted_loss),
                 "top_k": 0 if self.multi_label else self.top_k or 0,
-                **self.best_epoch(),
+                **self.early_stopping_recipe(),
                 "checkpoint_epochs": self.checkpoint_frequency or 1,
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
@@ -266,7 +272,7 @@ class ImageClassification(SageMakerHyperparameters):
         return {
             "learning_rate": self.learning_rate,
             "optimizer": named_optimizer(self.optimizer, self.momentum),
-            **inertia(self.optimizer, self.momentum, self.weight_decay),
+            **momentum_and_weight_decay(self.optimizer, self.momentum, self.weight_decay),
             **betas(self.optimizer, self.beta_1, self.beta_2),
             "epsilon": self.eps,
             "rho": self.gamma,

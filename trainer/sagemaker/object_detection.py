@@ -19,7 +19,13 @@ from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import beta_faults, betas, epsilon_faults, inertia, named_optimizer
+from trainer.sagemaker.descent import (
+    beta_faults,
+    betas,
+    epsilon_faults,
+    momentum_and_weight_decay,
+    named_optimizer,
+)
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
 from trainer.sagemaker.shared_fields import Beta1, Beta2
@@ -183,7 +189,7 @@ class ObjectDetection(SageMakerHyperparameters):
                 "pretrained": self.is_pretrained,
                 "train_only_top_layer": self.top_layer_alone,
                 "reinitialize_top_layer": self.reinitialize_top_layer.lower(),
-                **self.best_epoch(),
+                **self.early_stopping_recipe(),
                 **self._descent(),
             },
         )
@@ -232,7 +238,7 @@ class ObjectDetection(SageMakerHyperparameters):
         return {
             "learning_rate": self.learning_rate,
             "optimizer": named_optimizer(self.optimizer, self.momentum),
-            **inertia(self.optimizer, self.momentum, weight_decay=0.0),
+            **momentum_and_weight_decay(self.optimizer, self.momentum, weight_decay=0.0),
             **betas(self.optimizer, self.beta_1, self.beta_2),
             "epsilon": self._epsilon[1],
             "rho": self.rho,

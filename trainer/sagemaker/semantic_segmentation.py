@@ -13,7 +13,7 @@ from pydantic import Field
 from contract.options import build
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.pixel_size import LARGEST_SIDE
-from trainer.sagemaker.descent import inertia
+from trainer.sagemaker.descent import momentum_and_weight_decay
 from trainer.sagemaker.hyperparameters import (
     ALONE,
     Host,
@@ -146,7 +146,7 @@ class SemanticSegmentation(SageMakerHyperparameters):
                 "num_train_epochs": self.epochs,
                 "model": f"{self.algorithm}-{self.backbone}",
                 "pretrained": self.use_pretrained_model,
-                **self.best_epoch(),
+                **self.early_stopping_recipe(),
                 "warmup_ratio": 0.0,
                 "max_grad_norm": 0.0,
                 **self._descent(),
@@ -193,8 +193,8 @@ class SemanticSegmentation(SageMakerHyperparameters):
         return {
             "learning_rate": self.learning_rate,
             "optimizer": self.optimizer,
-            **inertia(self.optimizer, self.momentum, self.weight_decay),
-            **({"momentum": self.gamma2} if is_rmsprop else {}),
+            **momentum_and_weight_decay(self.optimizer, self.momentum, self.weight_decay),
+            **({"momentum": self.gamma2} if is_rmsprop else {}),  # instead of the line above's
             "rho": self.gamma1 if is_rmsprop else _ADADELTA_DECAY,
             "epsilon": _EPSILONS.get(self.optimizer, 1e-8),
             "lr_scheduler": self.lr_scheduler,

@@ -127,8 +127,8 @@ def _launch(
     command = torchrun(hosts, processes, port, [*argv, f"--workspace={workspace}"])
     leave_status(workspace, None)
     if hosts.count > 1:  # torchrun says nothing where it waits in vain, for minutes
-        where = f"{hosts.master}:{port}, at which the {hosts.count} hosts meet"
-        logger.info("event=meeting host=%s waits for %s", hosts.current, where)
+        where = f"{hosts.master}:{port}"
+        logger.info("event=rendezvous host=%s at=%s hosts=%d", hosts.current, where, hosts.count)
     ended = run_processes(command, {**environ, **variables(hosts, environ)})
     if ended.status == 0:
         return

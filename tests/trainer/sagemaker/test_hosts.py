@@ -16,7 +16,7 @@ def test_torchrun_meets_at_the_first_host() -> None:
     assert parsed.shutdown_timeout < 120  # SageMaker's SIGKILL comes later
     assert parsed.standalone is False
     assert parsed.module is True
-    assert parsed.training_script == "trainer.cli"
+    assert parsed.training_script == "trainer"
     assert parsed.training_script_args == ["train", "--name=x"]
 
 

@@ -102,8 +102,8 @@ def test_two_hosts_learn_what_two_processes_of_one_do(
         codes = first.wait(), second.wait()
         assert codes == (0, 0), first.log.read_text() + second.log.read_text()
     for host in (first, second):  # what is to be seen where the other never comes
-        (line,) = [line for line in host.log.read_text().splitlines() if "waits for" in line]
-        assert line.endswith(", at which the 2 hosts meet")
+        (line,) = [line for line in host.log.read_text().splitlines() if "event=rendezvous" in line]
+        assert line.endswith(" hosts=2")
     assert train(alone, "--processes=2") == 0, capfd.readouterr().err
     assert metrics_of(first.folders)["epochs"] == metrics_of(alone)["epochs"]
     published = [one.model / "model" / "1" / "model.onnx" for one in (first.folders, alone)]

@@ -370,16 +370,17 @@ def test_a_channel_whose_name_is_a_slip_is_refused(
     assert line.endswith(f", model; did you mean {meant}?")
 
 
+@pytest.mark.parametrize("name", ["holdout", "evaluation", "test_annotation"])
 def test_a_channel_of_another_name_is_named_in_the_log(
-    done: Folders, caplog: pytest.LogCaptureFixture
+    done: Folders, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    (done.data / "holdout").mkdir()
-    write_channels(done, {name: {} for name in (*CHANNELS, "holdout")})
+    (done.data / name).mkdir()
+    write_channels(done, {one: {} for one in (*CHANNELS, name)})
     try:
         assert train(done) == 0
     finally:
-        write_channels(done, {name: {} for name in CHANNELS})
-    said = "channels that image-classification does not read: holdout; it reads train, validation"
+        write_channels(done, {one: {} for one in CHANNELS})
+    said = f"channels that image-classification does not read: {name}; it reads train, validation"
     assert caplog.text.count(said) == 1
 
 

@@ -1,11 +1,11 @@
-"""Hyperparameters of which EasyMaker has the same two times: of detection and of segmentation."""
+"""Hyperparameters that detection and segmentation share, with EasyMaker's names and defaults."""
 
 from pydantic import Field
 
 from trainer.hyperparameters import Hyperparameters
 
 
-class FineTuning(Hyperparameters):
+class SharedHyperparameters(Hyperparameters):
     """What detection and segmentation share beyond what every task has."""
 
     learning_rate: float = Field(
