@@ -58,7 +58,10 @@ def main() -> None:
     if cpu_limit() is not None:  # torch counts the node's cores; torchrun and users may say more
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     with stopping_on_sigterm():  # the first process of a container is not ended by it otherwise
-        sys.exit(run(sys.argv[1:], os.environ))
+        code = run(sys.argv[1:], os.environ)
+    if os.environ.get("RANK", "0") != "0":
+        _leave(code)
+    sys.exit(code)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -98,6 +101,21 @@ def option_tables() -> dict[str, list[OptionRow]]:
     }
     commands = {f"aperture-train {name}": describe(model) for name, (model, _) in COMMANDS.items()}
     return hyperparameters | commands
+
+
+def _leave(code: int) -> NoReturn:
+    """End a process of several that is not the first without Python's own end.
+
+    It ends right behind the last collective call. A thread of gloo's that still has the tensors of that
+    one asks for the interpreter, and where that is ending, the process is aborted; the other hosts'
+    torchrun then waits for this one's for minutes.
+
+    Source: https://github.com/pytorch/pytorch/pull/179291, whose own mend was given up
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -44,6 +44,7 @@ processes = start_processes()
 for cache_dir in (None, Path(cache)):
     with local_data(Bucket(bucket), cache_dir, processes) as folder:
         print(f"files={sum(path.is_file() for path in folder.rglob('*'))}")
+        processes.gather([None])  # the first one takes a temporary copy away when it leaves
 try:
     with local_data(Bucket(absent), None, processes):
         pass

@@ -1,6 +1,7 @@
 """The command line: options from flags, a file and the environment, and answers to bad ones."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,21 @@ def test_bad_option_is_answered_without_importing_torch() -> None:
 
 def test_every_task_name_has_its_line_in_the_table() -> None:
     assert set(TASKS) == set(get_args(TaskName))
+
+
+@pytest.mark.parametrize(("rank", "ends"), [("0", b"Python ended\n"), ("1", b"")])
+def test_a_process_that_is_not_the_first_ends_without_pythons_own_end(
+    rank: str, ends: bytes
+) -> None:
+    """In which torch's threads can abort it."""
+    code = (
+        "import atexit, sys; atexit.register(print, 'Python ended'); "
+        "sys.argv[1:] = ['fit', '--lerning_rate=1']; from trainer.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "RANK": rank},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, ends), done.stderr
