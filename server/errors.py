@@ -184,7 +184,6 @@ class LoadFailed(RequestError):
         if not polled:
             begin = f"failed to load '{name}', failed to poll from model repository"
         self.polled = polled
-        self.reason = reason
         super().__init__(f"{begin}: {reason}")
 
 

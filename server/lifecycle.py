@@ -111,12 +111,12 @@ class Lifecycle:
         actions = plan(model.stamps, wanted)
         model.begin(actions.load)
         arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
-        failed = self._switch(model, actions, arrived)
+        reasons = self._switch(model, actions, arrived)
         if actions.load:  # which takes more memory than serving does
             await asyncio.to_thread(give_back)
-        if failed and refusal_of(config):
-            return LoadFailed(model.name, failed.reason, unsupported=True)
-        return failed
+        if not reasons:
+            return None
+        return LoadFailed(model.name, reasons, unsupported=bool(refusal_of(config)))
 
     async def _in_thread(
         self, job: Callable[Params, ResultT], *args: Params.args, **kwargs: Params.kwargs
@@ -153,15 +153,15 @@ class Lifecycle:
 
     def _switch(
         self, model: ServedModel, actions: Actions[int], arrived: Mapping[int, Loaded]
-    ) -> LoadFailed | None:
+    ) -> str:
+        """Let what arrived take over: why the rest did not, in Triton's words; empty if all did."""
         failed = [number for number in actions.load if number not in arrived]
         self.see_off(model, model.switch(arrived, () if failed else actions.unload))
         states = model.states()
-        reasons = [
+        return "".join(
             f"version {number} is at UNAVAILABLE state: {states[number].reason};"
             for number in failed
-        ]
-        return LoadFailed(model.name, "".join(reasons)) if reasons else None
+        )
 
     async def _see_off(self, model: ServedModel, number: int, version: Version) -> None:
         waiting = [asyncio.create_task(version.idle()), asyncio.create_task(self._stopping.wait())]

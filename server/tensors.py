@@ -192,8 +192,8 @@ def best_classes(
 ) -> NDArray[np.object_]:
     """Best classes of scores[N, K], best first -> b"score:index:label"[N, min(count, K)].
 
-    The label is left out where `labels` has none for the index, or an empty one. Floats have six decimals. Surrogates
-    in a label stand for bytes, as `surrogateescape` makes them.
+    The label is left out where `labels` has none for the index, or an empty one. Floats have six
+    decimals. Surrogates in a label stand for bytes, as `surrogateescape` makes them.
 
     Source: Triton's classification extension,
     https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md

@@ -30,6 +30,7 @@ from server.errors import (
     ServerError,
     Unloaded,
 )
+from server.protocol.error_answers import ending
 from server.protocol.http import json_response
 from server.protocol.http_errors import (
     BadParameter,
@@ -76,10 +77,7 @@ def aws_error(err: ServerError) -> Response:
     """The answer of AWS' API to an error of ours."""
     kind = next(KINDS[base] for base in type(err).__mro__ if base in KINDS)
     if kind is not MODEL:
-        response = _response(kind, str(err))
-        if err.ends_connection:
-            response.headers["Connection"] = "close"
-        return response
+        return ending(_response(kind, str(err)), err)
     body = bytes(json_response({"error": str(err)}).body).decode()
     side = "client" if err.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
     return _response(

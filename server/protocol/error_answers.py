@@ -53,10 +53,15 @@ def error_response(err: ServerError) -> Response:
     response = json_response({"error": str(err)}, err.status)
     if err.retry_after_s is not None:
         response.headers["Retry-After"] = str(err.retry_after_s)
-    if err.ends_connection:
-        response.headers["Connection"] = "close"
     if isinstance(err, UnsupportedEncoding):
         response.headers["Accept-Encoding"] = "gzip, deflate"
+    return ending(response, err)
+
+
+def ending(response: Response, err: ServerError) -> Response:
+    """The answer to an error, behind which the connection is closed if it can have no other request."""
+    if err.ends_connection:
+        response.headers["Connection"] = "close"
     return response
 
 
@@ -107,7 +112,6 @@ class LastAnswers:
         except asyncio.CancelledError:
             note_refusal(Request(scope), GivenUp())
             response = self._answer(GivenUp())
-            response.headers["Connection"] = "close"
         except Exception:
             logger.exception("internal error %s", _described(Request(scope)))
             response = self._answer(InternalError())

@@ -100,6 +100,7 @@ class GivenUp(ServerError):
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after_s = 1
+    ends_connection = True
 
     def __init__(self) -> None:
         super().__init__(
