@@ -30,7 +30,7 @@ from trainer.tasks import load_task
 
 NOTED_BEFORE_DEATH = 40
 
-COPIES = """
+COPIES = r"""
 import logging, sys
 from pathlib import Path
 from contract.locations import Bucket
@@ -43,13 +43,14 @@ bucket, cache, absent = sys.argv[1:]
 processes = start_processes()
 for cache_dir in (None, Path(cache)):
     with local_data(Bucket(bucket), cache_dir, processes) as folder:
-        print(f"files={sum(path.is_file() for path in folder.rglob('*'))}")
+        # One write a line: print's two let the processes' lines run into each other.
+        sys.stdout.write(f"files={sum(path.is_file() for path in folder.rglob('*'))}\n")
         processes.gather([None])  # the first one takes a temporary copy away when it leaves
 try:
     with local_data(Bucket(absent), None, processes):
         pass
 except DatasetError as err:
-    print(err)
+    sys.stdout.write(f"{err}\n")
 leave_processes()
 """
 """A program of several processes, which have a dataset together three times."""
