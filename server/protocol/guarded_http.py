@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with what it lacks: limits of headers and slowness, word of departures.
 
 A client that sends a request too slowly, or never to its end, would keep its connection for ever,
-and there are only so many of them; one that does not read its answer would keep that. ASGI tells that a client left only to who asks for the next
-message, which takes a task for each request; here it is a call.
+and there are only so many of them; one that does not read its answer would keep that. ASGI tells
+that a client left only to who asks for the next message, which takes a task for each request; here
+it is a call.
 """
 
 import asyncio
@@ -49,6 +50,7 @@ class GuardedHttp(HttpToolsProtocol):
     _begun = 0
     _reading = False
     _in_body = False
+    _body_came = False
     _slow: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -108,14 +110,30 @@ class GuardedHttp(HttpToolsProtocol):
             self._header_bytes = headers + len(self.url)
             if self._header_bytes > self.max_header_bytes:
                 raise ValueError("too large a header")  # uvicorn calls send_400_response
-        self._in_body = True
+        self._in_body, self._body_came = True, False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a request's body."""
+        self._body_came = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._reading = False
         self._stop_expecting()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the connection, unless the request's body was held back for the answer.
+
+        Its client may then send the body or leave it out, so that what comes next cannot be told
+        (RFC 9110, 10.1.1).
+        """
+        held_back = self.expect_100_continue and self._reading and not self._body_came
+        if held_back and self.cycle.response_complete:  # not one before it
+            self.transport.close()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read as a request, and close the connection."""

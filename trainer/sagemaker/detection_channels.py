@@ -21,7 +21,7 @@ from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
 from trainer.datasets.held_out import held_out
 from trainer.datasets.manifest_boxes import box_samples
-from trainer.errors import DatasetError
+from trainer.errors import BadChannel, DatasetError
 from trainer.sagemaker.channel import Channel, common_folder, needed
 from trainer.sagemaker.contents import kind_of, read_manifest
 
@@ -41,11 +41,16 @@ def read_detection(
         validation_share: How much of the training is held out where there is no validation.
 
     Raises:
-        BadChannel: A channel is missing, or not what is read.
+        BadChannel: A channel is missing or there twice, or not what is read.
         DatasetError: A channel holds other files; a line each.
         BucketError: An object that a manifest names cannot be fetched.
     """
-    name = TRAIN if TRAIN in channels and TRAINING not in channels else TRAINING
+    if TRAIN in channels and TRAINING in channels:
+        raise BadChannel(
+            f"channels {TRAINING} and {TRAIN} are both given; expected one of them, with all of the "
+            "pictures to train with"
+        )
+    name = TRAIN if TRAIN in channels else TRAINING
     found = needed(channels, name, *(one for one in (VALIDATION,) if one in channels))
     train, validation = found[0], found[1] if len(found) > 1 else None
     if kind_of(train) == "manifest":

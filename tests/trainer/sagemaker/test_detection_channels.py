@@ -15,7 +15,7 @@ from tests.trainer.sagemaker.channel_folders import channel, channels, contents,
 from trainer.datasets.coco import ANNOTATIONS_FILE, read_coco
 from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import Dataset
-from trainer.errors import DatasetError
+from trainer.errors import BadChannel, DatasetError
 from trainer.sagemaker.channels import read_detection
 
 COUNTS = {"train": 6, "validation": 3}
@@ -76,6 +76,13 @@ def test_boxes_of_two_corners_are_the_objects_of_coco(
     assert found.labels == ("3", "9")
     assert found.problems == ()
     assert CATEGORIES[0]["id"] == 3
+
+
+def test_the_training_is_one_channel(coco: Dataset, tmp_path: Path) -> None:
+    for name in ("training", "train"):
+        write_boxes(coco, tmp_path / name, "train")
+    with pytest.raises(BadChannel, match="channels training and train are both given; expected"):
+        read_detection(channels(tmp_path, None, "training", "train"), tmp_path)
 
 
 def test_a_category_is_a_label_whether_it_is_a_number_or_a_name(
