@@ -103,9 +103,7 @@ class Server(kserve.ModelServer):
                 options.http_max_input_size,
             ),
         )
-        self._bodies = Bodies(
-            options.http_max_input_size, options.max_json_depth, options.max_bytes_in_flight
-        )
+        self._bodies = Bodies(options.http_max_input_size, options.max_json_depth)
         self._invocations = Invocations(self._repository, self._bodies, options)
         v2 = V2(
             self._repository,

@@ -20,7 +20,6 @@
     ├── NotExplicit               503, UNAVAILABLE: models are not loaded by request here
     ├── Unloaded                  503, UNAVAILABLE: the model left while the request waited
     ├── QueueFull                 503, UNAVAILABLE: more waiting requests than allowed
-    ├── InFlightFull              503, UNAVAILABLE: the requests under way have all there is for them
     ├── QueueTimeout              503, UNAVAILABLE: its time in the queue was over
     └── LoadError                 a model folder that cannot be served; never sent to a client
                                   but shown in the repository index
@@ -250,24 +249,6 @@ class QueueFull(ServerError):
         super().__init__(
             f"Exceeds maximum queue size: {waiting} {what} wait, {added} more would pass the limit "
             f"of {limit}; try again shortly"
-        )
-
-
-class InFlightFull(ServerError):
-    """The requests under way leave no room for one more.
-
-    Args:
-        limit_bytes: What they may have together.
-    """
-
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    grpc_code = grpc.StatusCode.UNAVAILABLE
-    retry_after_s = 1
-
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(
-            f"the requests under way have the {limit_bytes} bytes that this server keeps for them "
-            "(--max_bytes_in_flight); try again shortly"
         )
 
 

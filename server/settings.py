@@ -113,12 +113,6 @@ class ServerOptions(Options):
         ge=1,
         description="largest body of a REST request and message of gRPC, in bytes",
     )
-    max_bytes_in_flight: int = Field(
-        1 << 30,
-        ge=1,
-        description="bytes that the bodies and messages of all requests under way have together; "
-        "one without room beside others is refused with 503",
-    )
     max_json_depth: int = Field(
         100, ge=1, le=500, description="how deep the JSON of a request may nest"
     )

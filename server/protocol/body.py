@@ -8,12 +8,10 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from contract.model_config import Json
-from server.errors import InFlightFull
 from server.json_text import parse_json, parse_json_object
 from server.protocol.compression import Decompressor
 from server.protocol.guarded_http import departures_of
 from server.protocol.http_errors import BodyTooLarge
-from server.protocol.in_flight import Held, InFlight
 
 LARGE: Final = 256 * 1024
 """Bytes from which a body is parsed, or written, in a thread."""
@@ -36,11 +34,9 @@ class Bodies:
     Args:
         max_bytes: Largest body, also unpacked.
         max_depth: How deep JSON may nest.
-        max_bytes_in_flight: What all requests under way may have together.
     """
 
-    def __init__(self, max_bytes: int, max_depth: int, max_bytes_in_flight: int) -> None:
-        self.in_flight = InFlight(max_bytes_in_flight)
+    def __init__(self, max_bytes: int, max_depth: int) -> None:
         self.max_bytes = max_bytes
         self.max_depth = max_depth
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
@@ -58,9 +54,9 @@ class Bodies:
 
         Raises:
             ClientDisconnect: The client left.
-            BodyTooLarge, InFlightFull, RequestError, UnsupportedEncoding: As `read_body`.
+            BodyTooLarge, RequestError, UnsupportedEncoding: As `read_body`.
         """
-        return Received(request, self.max_bytes, self.in_flight.holding())
+        return Received(request, self.max_bytes)
 
     async def parse(self, size: int, parse: Callable[[], MadeT]) -> MadeT:
         """What `parse` makes of a body, or message, of `size` bytes; in a thread if that is large.
@@ -90,12 +86,11 @@ class Bodies:
         """The body of a request that is a JSON object, or nothing, which is the empty object.
 
         Raises:
-            BodyTooLarge, InFlightFull, UnsupportedEncoding: As `read_body`.
+            BodyTooLarge, UnsupportedEncoding: As `read_body`.
             RequestError: It is something else.
         """
-        with self.in_flight.holding() as held:
-            body = await read_body(request, self.max_bytes, held)
-            return await self.parse(len(body), lambda: parse_json_object(body, self.max_depth))
+        body = await read_body(request, self.max_bytes)
+        return await self.parse(len(body), lambda: parse_json_object(body, self.max_depth))
 
 
 async def _done(job: Callable[[], MadeT], size: int, threads: ThreadPoolExecutor) -> MadeT:
@@ -104,92 +99,38 @@ async def _done(job: Callable[[], MadeT], size: int, threads: ThreadPoolExecutor
     return await asyncio.get_running_loop().run_in_executor(threads, job)
 
 
-async def read_body(request: Request, limit_bytes: int, held: Held) -> bytes:
+async def read_body(request: Request, limit_bytes: int) -> bytes:
     """Read the request's body, and unpack it as its Content-Encoding says.
-
-    A body that is refused is read to its end without being kept, so that its sender sees why.
-
-    Args:
-        request: The request.
-        limit_bytes: Largest body.
-        held: Has the body's bytes from their coming on.
 
     Raises:
         BodyTooLarge: It is over the limit, as it is announced, as it came, or unpacked.
-        InFlightFull: The requests under way leave no room for it.
         RequestError: It is not of its Content-Encoding.
         UnsupportedEncoding: That is neither gzip, deflate nor identity.
     """
     _check_announced(request, limit_bytes)
-    body = _Body(Decompressor(request.headers.get("content-encoding", "")), limit_bytes, held)
+    decompressor = Decompressor(request.headers.get("content-encoding", ""))
+    pieces: list[bytes] = []
+    received = unpacked = 0
     async for chunk in request.stream():
-        await body.take(chunk)
-    return await body.whole()
-
-
-class _Body:
-    """A body as it comes, unpacked, and kept as long as it is not refused.
-
-    Args:
-        decompressor: Unpacks it.
-        limit_bytes: Largest body.
-        held: Has what is kept.
-    """
-
-    def __init__(self, decompressor: Decompressor, limit_bytes: int, held: Held) -> None:
-        self._decompressor = decompressor
-        self._limit_bytes = limit_bytes
-        self._held = held
-        self._pieces: list[bytes] = []
-        self._received = self._unpacked = 0
-        self._refusal: BodyTooLarge | InFlightFull | None = None
-
-    async def take(self, chunk: bytes) -> None:
-        """Take what came.
-
-        Raises:
-            BodyTooLarge: It is so much that its end is not waited for.
-            RequestError: It is not of its Content-Encoding.
-        """
-        self._received += len(chunk)
-        if self._received > self._limit_bytes * _DISCARDED_BODIES:
-            raise BodyTooLarge(self._limit_bytes, unread=True)
-        if self._refusal is not None:
-            return
-        if self._received > self._limit_bytes:
-            self._refuse(BodyTooLarge(self._limit_bytes))
-            return
-        for piece in self._decompressor.feed(chunk):
-            self._unpacked += len(piece)
-            if self._unpacked > self._limit_bytes:
-                self._refuse(BodyTooLarge(self._limit_bytes))
-                return
-            if not self._held.add(len(piece)):
-                self._refuse(InFlightFull(self._held.limit_bytes))
-                return
+        received += len(chunk)
+        if received > limit_bytes * _DISCARDED_BODIES:
+            break
+        if max(received, unpacked) > limit_bytes:
+            continue
+        for piece in decompressor.feed(chunk):
+            unpacked += len(piece)
+            if unpacked > limit_bytes:
+                break
             if piece:
-                self._pieces.append(piece)
+                pieces.append(piece)
             if piece is not chunk:
                 await asyncio.sleep(0)  # a small chunk may unpack to the whole limit
-
-    async def whole(self) -> bytes:
-        """All that came, at its end.
-
-        Raises:
-            BodyTooLarge, InFlightFull: It was refused.
-            RequestError: It is not of its Content-Encoding.
-        """
-        if self._refusal is not None:
-            raise self._refusal
-        self._decompressor.finish()
-        if self._unpacked <= _JOINED:
-            return b"".join(self._pieces)
-        return await asyncio.to_thread(b"".join, self._pieces)  # lets the interpreter go meanwhile
-
-    def _refuse(self, refusal: BodyTooLarge | InFlightFull) -> None:
-        self._refusal = refusal
-        self._pieces.clear()
-        self._held.give_back()
+    if max(received, unpacked) > limit_bytes:
+        raise BodyTooLarge(limit_bytes, unread=received > limit_bytes * _DISCARDED_BODIES)
+    decompressor.finish()
+    if unpacked <= _JOINED:
+        return b"".join(pieces)
+    return await asyncio.to_thread(b"".join, pieces)  # lets the interpreter go meanwhile
 
 
 def _check_announced(request: Request, limit_bytes: int) -> None:
@@ -208,23 +149,17 @@ class Received:
     Args:
         request: The request.
         limit_bytes: Largest body.
-        held: Has the body until the request is answered.
     """
 
-    def __init__(self, request: Request, limit_bytes: int, held: Held) -> None:
+    def __init__(self, request: Request, limit_bytes: int) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
-        self._held = held
         self._answering: asyncio.Task[Any] | None = None
         self._left = False
 
     async def __aenter__(self) -> bytes:
         """Read the body, and watch the connection from then on."""
-        try:
-            body = await read_body(self._request, self._limit_bytes, self._held)
-        except BaseException:
-            self._held.give_back()
-            raise
+        body = await read_body(self._request, self._limit_bytes)
         self._answering = asyncio.current_task()
         departures_of(self._request.scope).add(self._leave)
         return body
@@ -233,7 +168,6 @@ class Received:
         self, _type: type[BaseException] | None, err: BaseException | None, _trace: object
     ) -> None:
         """Watch no longer; a cancellation because the client left is that client's."""
-        self._held.give_back()
         departures_of(self._request.scope).discard(self._leave)
         if self._left and isinstance(err, asyncio.CancelledError):
             assert self._answering is not None  # noqa: S101  # it was entered

@@ -86,12 +86,6 @@ class Infer:
         return await self._answer(received, streamed=False)
 
     async def _answer(self, received: oip_messages.ReceivedInfer, *, streamed: bool) -> bytes:
-        with self._v2.bodies.in_flight.holding(received.size):
-            return await self._infer_message(received, streamed=streamed)
-
-    async def _infer_message(
-        self, received: oip_messages.ReceivedInfer, *, streamed: bool
-    ) -> bytes:
         request, memory = received.message, self._v2.shared_memory
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:

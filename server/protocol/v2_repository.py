@@ -101,8 +101,7 @@ class ModelRepository:
 
     async def load_model(self, wire: bytes) -> oip.RepositoryModelLoadResponse:
         """Load a model, or load it anew; answers when it answers."""
-        with self._bodies.in_flight.holding(len(wire)):
-            name, config, files = await self._bodies.parse(len(wire), partial(_read_load, wire))
+        name, config, files = await self._bodies.parse(len(wire), partial(_read_load, wire))
         await self._repository.load(name, config, files)
         return oip.RepositoryModelLoadResponse()
 

@@ -35,7 +35,7 @@ CUT = b"\x01"
 async def v2_over(root: Path, decoder: Decoder) -> AsyncIterator[V2]:
     """V2 over the model `words`, which answers the strings of `x`."""
     write_identity(root / "words" / "1" / "model.onnx", Through("", "BYTES", ["n", "k"]))
-    bodies = Bodies(1 << 26, 100, 1 << 30)
+    bodies = Bodies(1 << 26, 100)
     logs = LogSettings(logging.NullHandler())
     async with repository(root, decoder) as served:
         yield V2(served, SharedMemory(allowed=True), logs, TraceSettings(), "aperture", bodies)

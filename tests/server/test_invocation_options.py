@@ -37,7 +37,7 @@ def test_a_request_does_not_wait_longer_for_the_parser(tmp_path: Path, decoder: 
     scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
 
     async def ask() -> None:
-        bodies = Bodies(2 * LARGE, 10, 1 << 30)
+        bodies = Bodies(2 * LARGE, 10)
         parsed = threading.Event()  # another request's body, which takes for ever
         other = asyncio.create_task(bodies.parse(LARGE + 1, parsed.wait))
         async with repository(tmp_path, decoder) as served:
@@ -64,7 +64,7 @@ def answered(root: Path, decoder: Decoder, wanted: str, accept: str) -> Response
         return {"type": "http.request", "body": noise_png(1)}
 
     async def ask() -> Response:
-        bodies = Bodies(LARGE, 10, 1 << 30)
+        bodies = Bodies(LARGE, 10)
         async with repository(root, decoder) as served:
             invocations = Invocations(served, bodies, options)
             request = Request({"type": "http", "headers": headers}, picture)
@@ -111,7 +111,7 @@ def test_a_form_that_a_served_task_has_is_no_matter(tmp_path: Path, decoder: Dec
     async def refusal(wanted: dict[str, str]) -> str:
         options = build(ServerOptions, {"model_dir": ".", **wanted})
         async with repository(tmp_path, decoder) as served:
-            return Invocations(served, Bodies(LARGE, 10, 1 << 30), options).refusal()
+            return Invocations(served, Bodies(LARGE, 10), options).refusal()
 
     assert asyncio.run(refusal({"invocations_accept": "application/jsonlines"})) == ""
     assert asyncio.run(refusal({})) == ""

@@ -24,7 +24,7 @@ def ping(root: Path, decoder: Decoder, *, draining: bool = False) -> tuple[int, 
     """The status of /ping, and the reason."""
 
     async def ask() -> tuple[int, str]:
-        bodies = Bodies(1000, 10, 1 << 30)
+        bodies = Bodies(1000, 10)
         async with repository(root, decoder, Control(strict_readiness=True)) as served:
             served.draining = draining
             response = await Invocations(served, bodies, OPTIONS).ping(Mock())
