@@ -107,9 +107,9 @@ class Lifecycle:
             )
         except LoadError as err:
             return _failed(model, str(err))
-        model.forget(number for number, _ in model.attempted.versions)
+        model.forget((number for number, _ in model.attempted.versions), wanted)
         actions = plan(model.stamps, wanted)
-        model.begin(actions.load)
+        model.begin(actions.load, wanted.keys() - actions.load)
         arrived = await self._load_all(model, folder, config, {n: wanted[n] for n in actions.load})
         reasons = self._switch(model, actions, arrived)
         if actions.load:  # which takes more memory than serving does

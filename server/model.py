@@ -8,7 +8,7 @@ between two requests: whoever began with the old one ends with it.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -112,9 +112,16 @@ class ServedModel(kserve.Model):
             )
         return dict(sorted({**self._others, **serving}.items()))
 
-    def begin(self, numbers: Iterable[int]) -> None:
-        """Note that these versions are being loaded; those that serve go on."""
+    def begin(self, numbers: Iterable[int], settled: Iterable[int] = ()) -> None:
+        """Note that versions are being loaded; those that serve go on.
+
+        Args:
+            numbers: The versions that are being loaded.
+            settled: Those that serve as they are wanted, so an attempt that failed is over.
+        """
         self.wanted = True
+        for number in settled:
+            self._others.pop(number, None)
         for number in numbers:
             self._others[number] = VersionState("LOADING")
         self._reason = "" if self._loaded else LOADING
@@ -160,13 +167,18 @@ class ServedModel(kserve.Model):
         if self._others.get(number) == VersionState("UNLOADING"):
             self._others[number] = VersionState("UNAVAILABLE", UNLOADED)
 
-    def forget(self, present: Iterable[int]) -> None:
-        """Drop what is known of versions that neither serve nor are `present` on disk."""
+    def forget(self, present: Iterable[int], wanted: Container[int]) -> None:
+        """Drop what is known of versions that do not serve and are not to.
+
+        Those are the ones that are not `present` on disk, and those that failed and are not `wanted`
+        any more; what was unloaded is still known as such.
+        """
         kept = set(present)
         gone = [
             number
             for number, one in self._others.items()
-            if number not in kept and one.state == "UNAVAILABLE"
+            if one.state == "UNAVAILABLE"
+            and (number not in kept or (number not in wanted and one.reason != UNLOADED))
         ]
         for number in gone:
             del self._others[number]

@@ -115,6 +115,23 @@ def test_what_this_server_does_not_have_is_unsupported(tmp_path: Path, decoder: 
     asyncio.run(run())
 
 
+def test_a_load_that_finds_all_well_forgets_the_one_that_failed(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    async def run() -> None:
+        write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
+        async with repository(tmp_path, decoder, explicit("m")) as served:
+            serving = served.find("m").version()
+            with pytest.raises(LoadFailed, match="sequence_batching is not served"):
+                await served.load("m", '{"backend": "onnxruntime", "sequence_batching": {}}')
+            assert "sequence_batching is not served" in reason(served, "m 1")
+            await served.load("m")
+            assert reason(served, "m 1") == served.find("m").reason == ""
+            assert served.find("m").version() is serving, "nothing changed"
+
+    asyncio.run(run())
+
+
 def test_a_request_may_bring_a_configuration(tmp_path: Path, decoder: Decoder) -> None:
     async def run() -> None:
         write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)

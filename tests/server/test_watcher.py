@@ -11,7 +11,7 @@ from server.errors import ModelNotFound
 from server.repository import Control
 from server.version import Version
 from server.watcher import Watcher
-from tests.repositories import break_version, reason, repository, states, until
+from tests.repositories import break_version, policy, reason, repository, states, until
 from tests.tiny_models import publish_colour_model
 
 
@@ -87,6 +87,50 @@ def test_polling_leaves_the_old_version_when_the_new_one_is_broken(
                 await watcher.look()
             assert model.version().number == 2
             assert "is not a Triton model configuration" in reason(served, "m 2")
+
+    asyncio.run(run())
+
+
+def test_polling_forgets_the_reason_of_a_fault_that_is_mended(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    async def run() -> None:
+        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        config = model_dir / "config.pbtxt"
+        text = config.read_text()
+        async with repository(tmp_path, decoder, Control("poll")) as served:
+            watcher = Watcher(served, poll_s=1)
+            serving: Version = served.find("m").version()
+            config.write_text(text.replace("dynamic_batching", "sequence_batching"))
+            for _ in range(2):
+                await watcher.look()
+            assert "sequence_batching is not served" in reason(served, "m 1")
+            config.write_text(text)
+            for _ in range(2):
+                await watcher.look()
+            assert reason(served, "m 1") == served.find("m").reason == ""
+            assert states(served) == {"m 1": "READY"}
+            assert served.find("m").version() is serving, "it was never another"
+
+    asyncio.run(run())
+
+
+def test_a_broken_version_that_the_policy_leaves_out_is_forgotten(
+    tmp_path: Path, decoder: Decoder
+) -> None:
+    async def run() -> None:
+        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        break_version(model_dir, 2)
+        async with repository(tmp_path, decoder, Control("poll")) as served:
+            watcher = Watcher(served, poll_s=1)
+            assert "cannot load it" in served.find("m").reason
+            policy(model_dir, "specific { versions: 1 }")
+            for _ in range(2):
+                await watcher.look()
+            assert states(served) == {"m 1": "READY"}
+            assert served.find("m").reason == ""
+            with pytest.raises(ModelNotFound, match="'m' version 2 is not found"):
+                served.find("m").version("2")
 
     asyncio.run(run())
 
