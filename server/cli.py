@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
@@ -37,8 +36,6 @@ def main() -> None:
         for line in str(err).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(getattr(err, "exit_code", 1))
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def parse_options(argv: Sequence[str], environ: Mapping[str, str]) -> ServerOptions:
@@ -102,7 +99,6 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> str:
     """
     for flag, port in options.ports().items():
         check_port(flag, port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server's own handler
     handler = logging.StreamHandler()
     logging.getLogger().addHandler(handler)
     logs = LogSettings(handler)
@@ -119,7 +115,3 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> str:
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return Server(options, logs, exporter).serve()
-
-
-if __name__ == "__main__":
-    main()

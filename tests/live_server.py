@@ -48,7 +48,7 @@ def free_port() -> int:
 def start_server(log: Path, *flags: str) -> LiveServer:
     """Start a server; it may not be ready, or not even listen, yet."""
     http_port, grpc_port = free_port(), free_port()
-    command = [sys.executable, "-m", "server.cli"]
+    command = [sys.executable, "-m", "server"]
     command += ["--http_port", str(http_port), "--grpc_port", str(grpc_port), *flags]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ.copy())

@@ -1,25 +1,23 @@
 """`aperture-train` and `python -m trainer`: how to end is known before anything else is imported.
 
-SIGTERM does not end a container's first process that has no handler for it, and what cli.py imports
-takes tenths of a second: a job that is stopped so early would go on until SIGKILL. Nothing is on the
-disk by then, so the process just ends; cli.py's own handler takes over from this one.
+cli.py's own handler of SIGTERM takes over from this one, and Python's of Ctrl-C, which cli.py
+understands.
 """
 
-import os
 import signal
-from types import FrameType
+
+from contract.early_end import end_at_once
 
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _end)
-    from trainer import cli  # noqa: PLC0415 - after the handler, which is what this file is for
+    for number in (signal.SIGTERM, signal.SIGINT):
+        end_at_once(number, 128 + number)
+    from trainer import cli  # noqa: PLC0415 - after the handlers, which is what this file is for
 
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    os._exit(128 + number)
 
 
 if __name__ == "__main__":

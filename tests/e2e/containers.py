@@ -24,7 +24,7 @@ def container(folder: Path, **variables: str) -> Iterator[LiveServer]:
     environ = {**os.environ, "SAGEMAKER_BASE_DIR": str(folder / "ml")}
     environ["SAGEMAKER_BIND_TO_PORT"] = str(http)
     environ["SAGEMAKER_SAFE_PORT_RANGE"] = f"{grpc}-{grpc}"
-    command = [sys.executable, "-m", "server.cli", "serve", "--provider=cpu", "--precision=fp32"]
+    command = [sys.executable, "-m", "server", "serve", "--provider=cpu", "--precision=fp32"]
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -77,7 +77,7 @@ def test_a_variable_names_several_models() -> None:
 
 
 def serve(*flags: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "server.cli", *flags]
+    command = [sys.executable, "-m", "server", *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
