@@ -91,6 +91,11 @@ def join_elements(elements: Sequence[bytes | str]) -> Iterator[bytes]:
         yield b"".join([part for pair in sized for part in pair])
 
 
+def joined_size(elements: Sequence[bytes | str]) -> int:
+    """The bytes of that form, without making it."""
+    return 4 * len(elements) + sum(map(_utf8_size, elements))
+
+
 def texts_of(name: str, elements: Sequence[bytes | str]) -> list[Text]:
     """The elements of the output `name` as JSON can hold them; long ones in parts.
 
@@ -116,3 +121,7 @@ def _text(element: bytes) -> Text:
 
 def _as_bytes(element: bytes | str) -> bytes:
     return element if isinstance(element, bytes) else element.encode()
+
+
+def _utf8_size(element: bytes | str) -> int:
+    return len(element) if isinstance(element, bytes) or element.isascii() else len(element.encode())

@@ -18,6 +18,7 @@ from server.bytes_elements import (
     check_count,
     check_most,
     join_elements,
+    joined_size,
     split_elements,
     texts_of,
 )
@@ -225,6 +226,13 @@ def raw_pieces(array: NDArray[np.generic]) -> list[bytes]:
         return list(join_elements(array.reshape(-1).tolist())) or [b""]
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return [data[start : start + _PIECE].tobytes() for start in range(0, len(data) or 1, _PIECE)]
+
+
+def raw_size(array: NDArray[np.generic]) -> int:
+    """The bytes of the binary tensor data of an output."""
+    if array.dtype == np.object_:
+        return joined_size(array.reshape(-1).tolist())
+    return array.nbytes
 
 
 def to_raw(array: NDArray[np.generic]) -> bytes:

@@ -33,7 +33,7 @@ from server.response_cache import wanted
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
-from server.tensors import InferRequest
+from server.tensors import InferRequest, raw_size
 
 MAX_ANSWER_BYTES: Final = 512 * 2**20
 
@@ -157,7 +157,13 @@ class Version:
                 parts.append({name: part[name] for name in names})
                 size += sum(tensor.nbytes for tensor in parts[-1].values())
                 check_answer_size(size)  # of some outputs it was not known before
-            made = partial(gather, parts, asked, self.config, self.labels)
+
+            def made() -> dict[str, NDArray[np.generic]]:
+                outputs = gather(parts, asked, self.config, self.labels)
+                # of strings, `nbytes` are those of the objects alone
+                check_answer_size(sum(map(raw_size, outputs.values())))
+                return outputs
+
             with timed() as taken:
                 outputs = await asyncio.to_thread(made) if size > _LARGE_ANSWER_BYTES else made()
             record.responded(taken)

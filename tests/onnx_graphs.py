@@ -71,3 +71,22 @@ def write_identity(path: Path, *tensors: Through) -> None:
     """Write such a graph; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(identity_graph(*tensors).SerializeToString())
+
+
+def expanding_graph(datatype: str, value: object) -> onnx.ModelProto:
+    """A graph count[1] -> y[count], so many times `value`; its answer is as large as one asks."""
+    element = ELEMENT_OF_DATATYPE[datatype]
+    one = helper.make_tensor("one", element, [1], [value])
+    count = helper.make_tensor_value_info("count", TensorProto.INT64, [1])
+    filled = helper.make_tensor_value_info("y", element, ["n"])
+    node = helper.make_node("Expand", ["one", "count"], ["y"])
+    graph = helper.make_graph([node], "expanding", [count], [filled], [one])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def write_expanding(path: Path, datatype: str, value: object) -> None:
+    """Write such a graph; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(expanding_graph(datatype, value).SerializeToString())

@@ -89,7 +89,7 @@ def channel_options(options: ServerOptions) -> list[tuple[str, int]]:
     recv_ping_interval_ms = options.grpc_http2_min_recv_ping_interval_without_data
     return [
         ("grpc.max_receive_message_length", limit),
-        ("grpc.max_send_message_length", limit),
+        ("grpc.max_send_message_length", -1),  # server/version.py refuses what is too large
         ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared port
         ("grpc.keepalive_time_ms", options.grpc_keepalive_time),
         ("grpc.keepalive_timeout_ms", options.grpc_keepalive_timeout),

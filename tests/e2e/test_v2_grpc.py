@@ -14,11 +14,13 @@ import pytest
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from server.errors import AnswerTooLarge
 from server.protocol import oip_pb2 as oip
 from server.protocol.rpc import MAX_SMALL_MESSAGE_BYTES
+from server.version import MAX_ANSWER_BYTES
 from tests.clients import run_client
 from tests.live_server import LiveServer, live_server, start_server, wait_for
-from tests.onnx_graphs import Through, write_identity
+from tests.onnx_graphs import Through, write_expanding, write_identity
 from tests.tiny_models import publish_colour_model
 
 SERVICE = "inference.GRPCInferenceService"
@@ -29,6 +31,7 @@ def publish(repository: Path) -> None:
     publish_colour_model(repository, "colour")
     write_identity(repository / "pass" / "1" / "model.onnx", Through("", "FP32", ["n", 2]))
     write_identity(repository / "words" / "1" / "model.onnx", Through("", "BYTES", ["n", 1]))
+    write_expanding(repository / "wide" / "1" / "model.onnx", "UINT8", 7)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,14 @@ def infer_request(number: float = 0, **more: Any) -> oip.ModelInferRequest:
     tensor = oip.ModelInferRequest.InferInputTensor(name="x", datatype="FP32", shape=[1, 2])
     raw = [np.full((1, 2), number, np.float32).tobytes()]
     request = {"model_name": "pass", "inputs": [tensor], "raw_input_contents": raw} | more
+    return oip.ModelInferRequest(**request)
+
+
+def wide_request(count: int, **more: Any) -> oip.ModelInferRequest:
+    """Asks for an answer of `count` bytes."""
+    tensor = oip.ModelInferRequest.InferInputTensor(name="count", datatype="INT64", shape=[1])
+    raw = [np.array([count], np.int64).tobytes()]
+    request = {"model_name": "wide", "inputs": [tensor], "raw_input_contents": raw} | more
     return oip.ModelInferRequest(**request)
 
 
@@ -280,6 +291,25 @@ def test_large_typed_contents_are_read_in_a_thread(channel: grpc.Channel) -> Non
 def test_a_message_over_the_limit_is_refused(channel: grpc.Channel) -> None:
     request = infer_request(raw_input_contents=[bytes(LIMIT + 2**21)])
     assert refused(channel, "ModelInfer", request)[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_an_answer_has_the_limit_of_answers_not_that_of_requests(own: LiveServer) -> None:
+    large, too_large = 80_000_000, MAX_ANSWER_BYTES + 1
+    too_large_text = AnswerTooLarge(MAX_ANSWER_BYTES).args[0]
+    address, options = f"127.0.0.1:{own.grpc_port}", [("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(address, options) as channel:
+        (raw,) = call(channel, "ModelInfer", wide_request(large)).raw_output_contents
+        assert raw == bytes([7]) * large
+        assert refused(channel, "ModelInfer", wide_request(too_large)) == (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            too_large_text,
+        )
+        counts = [1, large, too_large, 2]
+        answers = list(stream(channel, map(wide_request, counts)))
+    sizes = [sum(map(len, answer.infer_response.raw_output_contents)) for answer in answers]
+    assert sizes == [1, large, 0, 2]
+    assert [answer.error_message for answer in answers] == ["", "", too_large_text, ""]
+    assert "Traceback" not in own.log.read_text()
 
 
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from server.tensors import (
     best_classes,
     bytes_tensor,
     datatype_of,
+    raw_size,
     tensor_from_json,
     tensor_from_raw,
     to_json,
@@ -78,6 +81,19 @@ def test_strings_are_limited_before_they_are_read() -> None:
         bytes_tensor("x", [1], [b""] * (MOST_ELEMENTS + 1), "m")
     elements = tensor_from_raw("x", "BYTES", [MOST_ELEMENTS], raw[:-4], "m").elements
     assert len(elements) == MOST_ELEMENTS
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 3), np.float32),
+        np.zeros((0, 3), np.int64),
+        np.array([["", "abc"], ["日本", b"\xff\0"]], np.object_),
+        np.zeros((0,), np.object_),
+    ],
+)
+def test_the_size_of_an_output_is_known_before_it_is_written(array: np.ndarray[Any, Any]) -> None:
+    assert raw_size(array) == len(to_raw(array))
 
 
 def test_bytes_elements_are_length_prefixed() -> None:
