@@ -124,4 +124,6 @@ def _as_bytes(element: bytes | str) -> bytes:
 
 
 def _utf8_size(element: bytes | str) -> int:
-    return len(element) if isinstance(element, bytes) or element.isascii() else len(element.encode())
+    if isinstance(element, bytes) or element.isascii():
+        return len(element)
+    return len(element.encode())
