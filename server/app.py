@@ -36,6 +36,7 @@ from server.protocol.endpoints import Endpoints
 from server.protocol.error_answers import ERROR_HANDLERS, LastAnswers
 from server.protocol.grpc_server import GrpcServer
 from server.protocol.guarded_http import guarded
+from server.protocol.inference_route import inference_routes
 from server.protocol.invocations import Invocations
 from server.protocol.metrics import MetricsPage, MetricsServer
 from server.protocol.openapi import openapi_routes
@@ -215,20 +216,23 @@ class Server(kserve.ModelServer):
 
     async def _serve_rest(self) -> None:
         """Run KServe's REST server with our routes before its own, without its signal handlers."""
+        routes = [
+            *(route for surface in self._surfaces for route in surface.routes()),
+            *V1(self._repository, self._bodies).routes(),
+            *self._invocations.routes(),
+            *Endpoints(self._repository, self._invocations).routes(),
+            *(self._metrics.routes() if self._metrics and not self._metrics_server else ()),
+            *openapi_routes(),
+            *(Route(path, kserve_app) for path in _KSERVE_PATHS),
+        ]
         app: ASGIApp = Starlette(
-            routes=[
-                *(route for surface in self._surfaces for route in surface.routes()),
-                *V1(self._repository, self._bodies).routes(),
-                *self._invocations.routes(),
-                *Endpoints(self._repository, self._invocations).routes(),
-                *(self._metrics.routes() if self._metrics and not self._metrics_server else ()),
-                *openapi_routes(),
-                *(Route(path, kserve_app) for path in _KSERVE_PATHS),
-            ],
+            routes=routes,
             middleware=[Middleware(LastAnswers)],
             exception_handlers=ERROR_HANDLERS,
         )
-        self._rest_server.config.app = self._tracing.asgi(app) if self._tracing else app
+        if self._tracing is not None:
+            app = self._tracing.asgi(app, inference_routes(routes))
+        self._rest_server.config.app = app
         self._rest_server.config.http = guarded(
             self._options.http_max_header_size, self._options.http_read_timeout
         )

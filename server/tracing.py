@@ -8,7 +8,7 @@ Imported only where traces are asked for, as the SDK is.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -19,6 +19,7 @@ from opentelemetry.instrumentation.grpc.filters import any_of, method_name
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.durations import Interval
@@ -33,6 +34,7 @@ REQUEST_ID: Final = "triton.request_id"
 
 _LEFT_OUT: Final = "aperture.left_out"
 _UNNAMED: Final = "unknown_service"
+_ROUTE: Final = "http.route"
 
 
 class Tracing:
@@ -53,9 +55,9 @@ class Tracing:
         self._provider.add_span_processor(_Wanted(_make_exporter(exporter)))
         self._tracer = self._provider.get_tracer("aperture")
 
-    def asgi(self, app: ASGIApp) -> ASGIApp:
-        """The application with a span for each inference request."""
-        return _TracedInference(app, self._provider)
+    def asgi(self, app: ASGIApp, routes: Sequence[Route]) -> ASGIApp:
+        """The application with a span for each request of these routes of it."""
+        return _TracedRoutes(app, routes, self._provider)
 
     def interceptor(self) -> "grpc.aio.ServerInterceptor":
         """What makes a span of each inference call of a gRPC server."""
@@ -108,11 +110,12 @@ class _Wanted(BatchSpanProcessor):
             super().on_end(span)
 
 
-class _TracedInference:
-    """ASGI middleware: the official one for inference requests, nothing for others."""
+class _TracedRoutes:
+    """ASGI middleware: the official one for requests of some routes, nothing for others."""
 
-    def __init__(self, app: ASGIApp, provider: TracerProvider) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], provider: TracerProvider) -> None:
         self._app = app
+        self._routes = routes
         self._traced: ASGIApp = OpenTelemetryMiddleware(
             app,
             tracer_provider=provider,
@@ -121,24 +124,22 @@ class _TracedInference:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        traced = scope["type"] == "http" and _surface(scope["path"])
-        await (self._traced if traced else self._app)(scope, receive, send)
+        if (path := self._path(scope)) is None:
+            await self._app(scope, receive, send)
+        else:
+            scope[_ROUTE] = path
+            await self._traced(scope, receive, send)
 
-
-def _surface(path: str) -> str:
-    """The route of an inference request, without names in it; empty for another request."""
-    if path == "/inference":
-        return path
-    if path.startswith("/v1/models/") and path.endswith((":predict", "/predict")):
-        return "/v1/models/{name}:predict"
-    if path.startswith("/v2/models/") and path.endswith("/infer"):
-        return "/v2/models/{name}/infer"
-    return ""
+    def _path(self, scope: Scope) -> str | None:
+        """The path of the route of a request, without names in it; None if it is not traced."""
+        if scope["type"] != "http":
+            return None
+        matched = (route.path for route in self._routes if route.matches(scope)[0] is Match.FULL)
+        return next(matched, None)
 
 
 def _span_details(scope: Scope) -> tuple[str, dict[str, Any]]:
-    route = _surface(scope["path"])
-    return f"{scope['method']} {route}", {"http.route": route}
+    return f"{scope['method']} {scope[_ROUTE]}", {_ROUTE: scope[_ROUTE]}
 
 
 def _make_exporter(exporter: Exporter) -> SpanExporter:

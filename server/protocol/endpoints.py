@@ -26,6 +26,7 @@ from server.protocol.aws_errors import aws_error
 from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import LastAnswers, name_request, note_refusal
 from server.protocol.http_errors import BadParameter
+from server.protocol.inference_route import InferenceRoute
 from server.protocol.invocations import Invocations
 from server.protocol.invoke_parameters import InvokeParameters, check_parameters, read_parameters
 from server.repository import Repository
@@ -58,12 +59,12 @@ class Endpoints:
         """The routes, most used first."""
         own_errors = [Middleware(LastAnswers, answer=aws_error)]
         return [
-            Route(path, answer, methods=["POST"], middleware=own_errors)
-            for path, answer in (
-                ("/endpoints/{endpoint}/invocations", self.invoke),
-                ("/endpoints/{endpoint}/invocations-response-stream", self.refuse),
-                ("/endpoints/{endpoint}/async-invocations", self.refuse),
-                (UNKNOWN, self.unknown),
+            kind(path, answer, methods=["POST"], middleware=own_errors)
+            for kind, path, answer in (
+                (InferenceRoute, "/endpoints/{endpoint}/invocations", self.invoke),
+                (Route, "/endpoints/{endpoint}/invocations-response-stream", self.refuse),
+                (Route, "/endpoints/{endpoint}/async-invocations", self.refuse),
+                (Route, UNKNOWN, self.unknown),
             )
         ]
 

@@ -103,10 +103,13 @@ async def encoded_response(response: Response, accept_encoding: str | None) -> R
 
 
 def model_routes(
-    suffix: str, handler: Callable[[Request], Awaitable[Response]], method: str
+    suffix: str,
+    handler: Callable[[Request], Awaitable[Response]],
+    method: str,
+    kind: type[Route] = Route,
 ) -> list[Route]:
     """The routes of `/v2/models/{name}` with `suffix`, without a version and with one."""
     return [
-        Route(f"/v2/models/{{name}}{middle}{suffix}", handler, methods=[method])
+        kind(f"/v2/models/{{name}}{middle}{suffix}", handler, methods=[method])
         for middle in ("", "/versions/{version}")
     ]

@@ -25,6 +25,7 @@ from server.protocol.choice import choose_model, named_model
 from server.protocol.error_answers import name_request
 from server.protocol.http import json_response, response_of
 from server.protocol.http_errors import TimeOver
+from server.protocol.inference_route import InferenceRoute
 from server.protocol.invocation_body import read_pictures
 from server.protocol.invoke_parameters import read_parameters
 from server.rendering import Dialect
@@ -57,7 +58,7 @@ class Invocations:
     def routes(self) -> Sequence[Route]:
         """The routes, most used first."""
         return [
-            Route("/invocations", self.invocations, methods=["POST"]),
+            InferenceRoute("/invocations", self.invocations, methods=["POST"]),
             Route("/ping", self.ping, methods=["GET"]),
             Route("/execution-parameters", self.execution_parameters, methods=["GET"]),
         ]

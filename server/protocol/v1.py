@@ -21,6 +21,7 @@ from server.protocol.answers import check_count, joined, listed
 from server.protocol.body import Bodies
 from server.protocol.choice import choose_model, named_model
 from server.protocol.http import json_response, response_of
+from server.protocol.inference_route import InferenceRoute
 from server.rendering import Body
 from server.repository import Repository
 from server.version import Version
@@ -41,9 +42,9 @@ class V1:
     def routes(self) -> Sequence[Route]:
         """The routes, most used first."""
         return [
-            Route("/v1/models/{name}:predict", self.predict, methods=["POST"]),
-            Route("/v1/models/{name}/predict", self.predict, methods=["POST"]),
-            Route("/inference", self.inference, methods=["POST"]),
+            InferenceRoute("/v1/models/{name}:predict", self.predict, methods=["POST"]),
+            InferenceRoute("/v1/models/{name}/predict", self.predict, methods=["POST"]),
+            InferenceRoute("/inference", self.inference, methods=["POST"]),
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/{name}", self.model, methods=["GET"]),
         ]

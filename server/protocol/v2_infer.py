@@ -20,6 +20,7 @@ from server.protocol import oip_pb2 as oip
 from server.protocol.body import LARGE
 from server.protocol.error_answers import name_request
 from server.protocol.http import encoded_response, model_routes
+from server.protocol.inference_route import InferenceRoute
 from server.protocol.raw_body import Target
 from server.protocol.rpc import describe, fit_for_status, serialize, unary, understood
 from server.protocol.stream import in_order
@@ -44,7 +45,7 @@ class Infer:
 
     def routes(self) -> Sequence[Route]:
         """The REST routes."""
-        return model_routes("/infer", self._infer, "POST")
+        return model_routes("/infer", self._infer, "POST", InferenceRoute)
 
     def rpcs(self) -> Mapping[str, Handler]:
         """The gRPC methods."""

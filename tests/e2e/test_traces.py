@@ -14,12 +14,25 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from contract.errors import OptionsError
 from server.otlp import asked_exporter
 from server.protocol import oip_pb2 as oip
+from server.protocol.operations import OPERATIONS
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, instances, noise_png
 from tests.tiny_models import publish_colour_model
 
 STAGES = ["decode", "infer", "queue", "respond"]
 PARENT = "00f067aa0ba902b7"
+SERVICE = "/inference.GRPCInferenceService/"
+NO_INFERENCE = (
+    "/endpoints/{endpoint}/invocations-response-stream",
+    "/endpoints/{endpoint}/async-invocations",
+    "/v2/repository/",
+    "/v2/systemsharedmemory/",
+    "/v2/cudasharedmemory/",
+    "/v2/logging",
+    "/v2/trace/setting",
+    "/v2/models/{name}/trace/setting",
+)
+"""Where the paths begin to which something else than a picture to answer is posted."""
 
 
 @dataclass
@@ -69,17 +82,32 @@ def traceparent(number: int) -> tuple[str, str]:
     return trace_id, f"00-{trace_id}-{PARENT}-01"
 
 
-def ask_grpc(server: LiveServer, parent: str, file: bytes) -> None:
+def grpc_request(file: bytes) -> oip.ModelInferRequest:
     image = oip.ModelInferRequest.InferInputTensor(name="image", datatype="BYTES", shape=[1])
     image.contents.bytes_contents.append(file)
+    return oip.ModelInferRequest(model_name="colour", id="g-1", inputs=[image])
+
+
+def ask_grpc(server: LiveServer, parent: str, file: bytes) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         infer = channel.unary_unary(
-            "/inference.GRPCInferenceService/ModelInfer",
+            f"{SERVICE}ModelInfer",
             request_serializer=oip.ModelInferRequest.SerializeToString,
             response_deserializer=oip.ModelInferResponse.FromString,
         )
-        message = oip.ModelInferRequest(model_name="colour", id="g-1", inputs=[image])
-        infer(message, metadata=(("traceparent", parent),))
+        infer(grpc_request(file), metadata=(("traceparent", parent),))
+
+
+def ask_stream(server: LiveServer, parent: str, file: bytes) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        infer = channel.stream_stream(
+            f"{SERVICE}ModelStreamInfer",
+            request_serializer=oip.ModelInferRequest.SerializeToString,
+            response_deserializer=oip.ModelStreamInferResponse.FromString,
+        )
+        requests = iter([grpc_request(file)])
+        (answer,) = infer(requests, metadata=(("traceparent", parent),))
+        assert not answer.error_message
 
 
 def attributes(span: Any) -> dict[str, str]:
@@ -116,39 +144,48 @@ def test_each_stage_of_a_request_is_a_span_under_the_clients(
     flags = ["--model_repository", str(tmp_path / "repository"), "--precision", "fp32"]
     picture = noise_png(0)
     image = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [as_text(picture)]}
-    asked = (
-        ("/v1/models/colour:predict", instances(picture), "/v1/models/{name}:predict", ""),
-        ("/inference", instances(picture), "/inference", ""),
-        (
-            "/v2/models/colour/infer",
-            {"id": "r-1", "inputs": [image]},
-            "/v2/models/{name}/infer",
-            "r-1",
-        ),
-    )
+    tensors = {"id": "r-1", "inputs": [image]}
+    posted: dict[str, dict[str, Any]] = {
+        "/v1/models/{name}:predict": {"json": instances(picture)},
+        "/v1/models/{name}/predict": {"json": instances(picture)},
+        "/inference": {"json": instances(picture)},
+        "/invocations": {"content": picture, "headers": {"content-type": "image/png"}},
+        "/endpoints/{endpoint}/invocations": {"json": instances(picture)},
+        "/v2/models/{name}/infer": {"json": tensors},
+        "/v2/models/{name}/versions/{version}/infer": {"json": tensors},
+    }
+    posts = {path for method, path in OPERATIONS if method == "POST"}
+    assert {path for path in posts if not path.startswith(NO_INFERENCE)} == posted.keys()
+    names = {"name": "colour", "version": "1", "endpoint": "colour"}
+    routes = list(posted)
+    calls = {100: ("ModelInfer", ask_grpc), 101: ("ModelStreamInfer", ask_stream)}
     with live_server(tmp_path / "log", *flags) as server, server.client() as http:
-        for number, (path, body, _, _) in enumerate(asked, 1):
-            headers = {"traceparent": traceparent(number)[1]}
-            assert http.post(path, json=body, headers=headers).status_code == 200
-        ask_grpc(server, traceparent(4)[1], picture)
-        bad = {"traceparent": traceparent(5)[1]}
-        assert http.post("/inference", json=instances(b"no"), headers=bad).status_code == 400
-        health = {"traceparent": traceparent(6)[1]}
+
+        def post(number: int, route: str, **request: Any) -> int:
+            headers = {**request.pop("headers", {}), "traceparent": traceparent(number)[1]}
+            return http.post(route.format(**names), **request, headers=headers).status_code
+
+        for number, route in enumerate(routes, 1):
+            assert post(number, route, **posted[route]) == 200, route
+        for number, (_, ask) in calls.items():
+            ask(server, traceparent(number)[1], picture)
+        assert post(200, "/inference", json=instances(b"no")) == 400
+        health = {"traceparent": traceparent(201)[1]}
         assert http.get("/v2/health/ready", headers=health).status_code == 200
         off = {"trace_level": ["OFF"]}
-        assert http.post("/v2/models/colour/trace/setting", json=off).status_code == 200
-        for number in (7, 8):
-            headers = {"traceparent": traceparent(number)[1]}
-            assert http.post(asked[0][0], json=asked[0][1], headers=headers).status_code == 200
+        assert post(202, "/v2/models/{name}/trace/setting", json=off) == 200
+        for number in (203, 204):
+            assert post(number, routes[0], **posted[routes[0]]) == 200
     # The server has ended, and has sent what was left.
-    for number, (_, _, route, request_id) in enumerate(asked, 1):
+    for number, route in enumerate(routes, 1):
+        request_id = "r-1" if posted[route].get("json") is tensors else ""
         check_trace(received.of(traceparent(number)[0]), f"POST {route}", request_id)
-    rpc = "inference.GRPCInferenceService/ModelInfer"
-    (call,) = [span for span in received.of(traceparent(4)[0]) if "ModelInfer" in span.name]
-    assert call.name.lstrip("/") == rpc
-    check_trace(received.of(traceparent(4)[0]), call.name, "g-1")
-    assert [span.name for span in received.of(traceparent(5)[0])] == ["POST /inference"]
-    for number in (6, 7, 8):
+    for number, (rpc, _) in calls.items():
+        (call,) = [span for span in received.of(traceparent(number)[0]) if rpc in span.name]
+        assert call.name.lstrip("/") == SERVICE.lstrip("/") + rpc
+        check_trace(received.of(traceparent(number)[0]), call.name, "g-1")
+    assert [span.name for span in received.of(traceparent(200)[0])] == ["POST /inference"]
+    for number in (201, 202, 203, 204):
         assert received.of(traceparent(number)[0]) == []
     assert received.services == {"aperture"}
 
