@@ -131,7 +131,7 @@ def _send(
     for _ in range(_PUBLISH_ATTEMPTS):
         present = _present(store)
         _check_publishable(store, present, config, labels)
-        version = max(present.versions, default=0) + 1
+        version = repository.next_version(present.versions, bucket)
         try:
             with store.upload(made / "1" / MODEL_FILE, f"{version}/{MODEL_FILE}") as upload:
                 if not present.versions:

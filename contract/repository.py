@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,9 +34,12 @@ from contract.model_config import (
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION = re.compile(r"[1-9][0-9]{0,18}")
+_NUMBER = re.compile(r"0*([0-9]{1,19})")
 _INTERFACE_PARAMETERS: Final = ("task", "resize")
 _PUBLISH_ATTEMPTS: Final = 100
+
+NEWEST_VERSION: Final = (1 << 63) - 1
+"""The largest number of a version; they are int64 in Triton's protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,31 @@ def is_model_name(name: str) -> bool:
 
 
 def parse_version(name: str) -> int | None:
-    """The number that a version's folder is named by; None for another folder.
+    """The number that a version's folder is named by; None for another folder."""
+    number = version_number(name)
+    return number if number and not name.startswith("0") else None
 
-    Versions are int64 in Triton's protocol.
+
+def version_number(text: str) -> int | None:
+    """The number by which a client asks for a version, maybe with zeros before it; None if none."""
+    match = _NUMBER.fullmatch(text)
+    number = int(match[1]) if match else -1
+    return number if 0 <= number <= NEWEST_VERSION else None
+
+
+def next_version(present: Iterable[int], where: object) -> int:
+    """The number of the version that is published beside those that are present.
+
+    Raises:
+        RepositoryError: There is none, as one of them has the largest.
     """
-    number = int(name) if _VERSION.fullmatch(name) else 0
-    return number if 0 < number < 1 << 63 else None
+    newest = max(present, default=0)
+    if newest >= NEWEST_VERSION:
+        raise RepositoryError(
+            f"{where} has version {newest}, and no version can have a larger number; "
+            "publish under another --name, or rename that version"
+        )
+    return newest + 1
 
 
 def check_writable(repository: Path) -> None:
@@ -182,10 +204,12 @@ def check_publishable(repository: Path, config: ModelConfig, labels: Sequence[st
 
     Raises:
         ConfigError: The labels cannot be written.
-        RepositoryError: The name is none, or the model exists with another interface.
+        RepositoryError: The name is none, or the model exists with another interface, or with the
+            largest version.
     """
     model_dir = repository / check_model_name(config.name)
     check_labels(model_dir / LABELS_FILE, labels)
+    next_version(list_versions(model_dir), model_dir)
     _check_same_interface(model_dir, config, labels)
 
 
@@ -206,7 +230,7 @@ def _flush(path: Path) -> None:
 
 def _rename_to_next_version(staging: Path, model_dir: Path) -> Published:
     for _ in range(_PUBLISH_ATTEMPTS):
-        version = max(list_versions(model_dir), default=0) + 1
+        version = next_version(list_versions(model_dir), model_dir)
         try:
             staging.rename(model_dir / str(version))
         except OSError:  # another publisher took the number between the look and the rename

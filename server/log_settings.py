@@ -25,6 +25,7 @@ _SWITCHES: Final = {
 }
 _OUR_PACKAGES: Final = ("server", "contract")
 _LEVEL_OF_ALL: Final = 2
+_MOST_LEVEL: Final = (1 << 32) - 1  # gRPC's settings are uint32
 
 
 class OneLine(logging.Formatter):
@@ -110,8 +111,8 @@ def _check(name: str, value: Json) -> None:
     if name in _SWITCHES:
         fits, expected = isinstance(value, bool), "true or false"
     elif name == "log_verbose_level":
-        fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        expected = "a whole number, 0 or more"
+        fits = type(value) is int and 0 <= value <= _MOST_LEVEL
+        expected = f"a whole number from 0 to {_MOST_LEVEL}"
     elif name == "log_format":
         fits, expected = value in _FORMATS, " or ".join(_FORMATS)
     else:

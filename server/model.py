@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import kserve
 
 from contract.model_config import Json, TensorSpec
+from contract.repository import version_number
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotReady, NoVersions, RequestError, VersionNotReady
 from server.stamps import ModelStamp, VersionStamp
@@ -26,8 +27,6 @@ State: TypeAlias = Literal["LOADING", "READY", "UNLOADING", "UNAVAILABLE"]
 LOADING = "loading"
 UNLOADED = "unloaded"
 """Triton's reason for a version that was unloaded because that was asked for."""
-
-_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +237,10 @@ def tensor_metadata(specs: Sequence[TensorSpec], *, batched: bool) -> list[dict[
 
 
 def _parse_number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS:
+    number = version_number(text)
+    if number is None:
         raise RequestError(
             f"failed to get model version from specified version string '{text[:40]}' "
             "(details: stoll), version should be an integral value > 0"
         )
-    return int(text)
+    return number

@@ -6,6 +6,7 @@ environment variables say, so a client chooses no file.
 Source: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_trace.md
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -19,6 +20,7 @@ Values: TypeAlias = "Mapping[str, Sequence[str] | None]"
 _LEVELS: Final = ("OFF", "TIMESTAMPS", "TENSORS")
 _LOWEST: Final = {"trace_rate": 1, "trace_count": -1, "log_frequency": 0}
 _MOST: Final = 2**31 - 1
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +150,9 @@ def _levels(values: Sequence[str]) -> tuple[str, ...]:
 
 def _number(name: str, values: Sequence[str]) -> int:
     text = values[0] if len(values) == 1 else ",".join(values)
-    try:
-        number = int(text)
-    except ValueError as err:
-        raise RequestError(f"Unable to parse '{name}', got: {text[:40]}") from err
+    if not _NUMBER.fullmatch(text):
+        raise RequestError(f"Unable to parse '{name}', got: {text[:40]}")
+    number = int(text)
     if not _LOWEST[name] <= number <= _MOST:
         raise RequestError(
             f"Unable to parse '{name}', value is out of range [ {_LOWEST[name]}, {_MOST} ], "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -73,7 +74,7 @@ def write_identity(path: Path, *tensors: Through) -> None:
     path.write_bytes(identity_graph(*tensors).SerializeToString())
 
 
-def expanding_graph(datatype: str, value: object) -> onnx.ModelProto:
+def expanding_graph(datatype: str, value: Any) -> onnx.ModelProto:
     """A graph count[1] -> y[count], so many times `value`; its answer is as large as one asks."""
     element = ELEMENT_OF_DATATYPE[datatype]
     one = helper.make_tensor("one", element, [1], [value])
@@ -86,7 +87,7 @@ def expanding_graph(datatype: str, value: object) -> onnx.ModelProto:
     return model
 
 
-def write_expanding(path: Path, datatype: str, value: object) -> None:
+def write_expanding(path: Path, datatype: str, value: Any) -> None:
     """Write such a graph; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(expanding_graph(datatype, value).SerializeToString())

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contract.repository import version_number
 from server.errors import ServerError
 from server.model import ServedModel
 from server.protocol.aws_errors import aws_error
@@ -39,7 +40,6 @@ UNKNOWN: Final = "/endpoints/{rest:path}"
 
 _SESSION: Final = timedelta(minutes=20)
 _ARCHIVE: Final = ".tar.gz"
-_DIGITS: Final = 18
 _SHOWN: Final = 100  # characters of what a client named, in an error
 
 
@@ -140,7 +140,7 @@ class Endpoints:
 def _version_number(variant: str, model: ServedModel) -> str:
     if variant in ("", NEWEST):
         return ""
-    if not variant.isdecimal() or len(variant) > _DIGITS:
+    if version_number(variant) is None:
         versions = ", ".join(map(str, sorted(model.versions)))
         raise BadParameter(
             "TargetVariant",

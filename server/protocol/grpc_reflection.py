@@ -50,7 +50,7 @@ class Reflection:
 
     def __init__(self, v2: V2, services: tuple[str, ...]) -> None:
         self._v2 = v2
-        self._servicer = ReflectionServicer(services, public_pool())
+        self._servicer = ReflectionServicer(services, _Symbols(public_pool()))
 
     def rpcs(self) -> dict[str, Handler]:
         """The gRPC methods, the same for both names."""
@@ -68,6 +68,27 @@ class Reflection:
         )
         async for answer in self._servicer.ServerReflectionInfo(requests, context):
             yield answer
+
+
+class _Symbols:
+    """A pool that finds the file of a method, too, where Python's finds that of any other symbol."""
+
+    def __init__(self, pool: DescriptorPool) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802  # the pool's name
+        """The file of a symbol.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            return self._pool.FindMethodByName(symbol).containing_service.file
 
 
 def public_pool() -> DescriptorPool:

@@ -53,6 +53,29 @@ def fields(message: Descriptor) -> Iterator[str]:
         yield from fields(nested)
 
 
+def symbols(pool: DescriptorPool) -> Iterator[str]:
+    """The full names of all that the services' file declares, by which grpcurl describes it."""
+    file = pool.FindFileContainingSymbol(SERVICE)
+    for service in file.services_by_name.values():
+        yield service.full_name
+        yield from (method.full_name for method in service.methods)
+    pending = list(file.message_types_by_name.values())
+    while pending:
+        message = pending.pop()
+        pending.extend(message.nested_types)
+        yield from (message.full_name, *(field.full_name for field in message.fields))
+        yield from (one.full_name for one in message.oneofs)
+    yield from ("inference.DataType", "inference.TYPE_FP32", "grpc.health.v1.Health.Check")
+    yield "grpc.health.v1.HealthCheckResponse.SERVING"
+
+
+def holds(symbol: str) -> bool:
+    """Whether the server sends the file of a symbol."""
+    files = reflect(file_containing_symbol=symbol).file_descriptor_response.file_descriptor_proto
+    name = symbol.rpartition(".")[2].encode()
+    return any(name in file for file in files)
+
+
 def ask(pool: DescriptorPool, method: str, **request: str) -> Any:
     described = pool.FindServiceByName(SERVICE).methods_by_name[method]
     asked = message_factory.GetMessageClass(described.input_type)(**request)
@@ -85,7 +108,11 @@ def main() -> None:
             {
                 "services": [service.name for service in services],
                 "differences": sorted((tritons ^ ours) | (methods ^ tritons_methods)),
+                "unfound": [symbol for symbol in symbols(pool) if not holds(symbol)],
                 "unknown": reflect(file_containing_symbol="a.B").error_response.error_code,
+                "unknown method": reflect(
+                    file_containing_symbol=f"{SERVICE}.Nothing"
+                ).error_response.error_code,
                 "live": ask(pool, "ServerLive"),
                 "config": ask(pool, "ModelConfig", name=model)["config"]["input"][0]["name"],
                 "metadata": ask(pool, "ModelMetadata", name=model)["platform"],

@@ -7,11 +7,13 @@ import pytest
 from contract.errors import ConfigError, RepositoryError
 from contract.labels import read_labels
 from contract.repository import (
+    NEWEST_VERSION,
     check_model_name,
     check_writable,
     list_model_dirs,
     list_versions,
     publish,
+    version_number,
 )
 from tests.tiny_models import LABELS, colour_config, publish_colour_model, write_colour_model
 
@@ -93,10 +95,41 @@ def test_hidden_folders_and_files_are_no_models(tmp_path: Path) -> None:
 
 
 def test_only_whole_numbers_without_leading_zeros_are_versions(tmp_path: Path) -> None:
-    for name in ("1", "10", "2", "03", "x", "0", "-1", ".staging-1"):
+    for name in ("1", "10", "2", "03", "x", "0", "-1", ".staging-1", str(2**63 - 1), str(2**63)):
         (tmp_path / name).mkdir()
     (tmp_path / "7").touch()
-    assert list_versions(tmp_path) == [1, 2, 10]
+    assert list_versions(tmp_path) == [1, 2, 10, 2**63 - 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ("0", 0),
+        ("007", 7),
+        ("0" * 5000 + "7", 7),
+        ("1764417600000000000", 1764417600000000000),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("9" * 5000, None),
+        ("0" * 5000 + "x", None),
+        ("-1", None),
+        ("+1", None),
+        ("1_0", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+def test_a_client_asks_for_a_version_by_its_number(text: str, number: int | None) -> None:
+    assert version_number(text) == number
+
+
+def test_nothing_is_published_behind_the_largest_number(tmp_path: Path) -> None:
+    model_dir = publish_colour_model(tmp_path, "m").model_dir
+    (model_dir / "1").rename(model_dir / str(NEWEST_VERSION))
+    with pytest.raises(RepositoryError, match=f"has version {NEWEST_VERSION}"):
+        publish_colour_model(tmp_path, "m")
+    assert list_versions(model_dir) == [NEWEST_VERSION]
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -327,6 +327,7 @@ def test_the_log_does_as_it_is_told(own: LiveServer, rest: httpx.Client) -> None
         ({"log_file": "/tmp/x"}, 501, "log file location can not be updated"),  # noqa: S108
         ({"log_info": 1}, 400, "log setting 'log_info' is '1'; expected true or false"),
         ({"log_verbose_level": -1}, 400, "expected a whole number"),
+        ({"log_verbose_level": 1 << 32}, 400, "expected a whole number from 0 to 4294967295"),
         ({"log_format": "json"}, 400, "expected default or ISO8601"),
         ({"log_what": True}, 400, "log setting 'log_what' is unknown"),
         ([], 400, "body is no JSON object"),

@@ -144,6 +144,10 @@ LONG = "a" * 65
             "several models, boxes, colour",
         ),
         ({"TargetModel": "colour", "TargetVariant": "3"}, "'colour' version 3 is not found"),
+        (
+            {"TargetModel": "colour", "TargetVariant": "9223372036854775807"},
+            "'colour' version 9223372036854775807 is not found",
+        ),
         ({"TargetModel": "colour", "TargetVariant": "blue"}, "version of model 'colour': 1, 2"),
         ({"TargetModel": "colour", "InferenceId": LONG}, "less than or equal to 64, got 65"),
         ({"TargetModel": "colour", "EnableExplanations": "`true`"}, "explains no prediction"),

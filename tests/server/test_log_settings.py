@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from contract.model_config import Json
+from server.errors import RequestError
 from server.log_settings import LogSettings, printable
 
 LINE = "2026-11-21 12:00:00 ERROR server forged"
@@ -49,3 +51,12 @@ def test_no_line_of_a_traceback_looks_like_an_event(log: io.StringIO) -> None:
 def test_what_is_printable_stays_as_it_is() -> None:
     assert printable("größe 猫 'a' \\n") == "größe 猫 'a' \\n"
     assert printable("a\x1b[2J\x00\udcff") == "a\\x1b[2J\\x00\\udcff"
+
+
+@pytest.mark.parametrize("level", [-1, 1 << 32, True, 1.0, "1"])
+def test_a_verbose_level_is_one_that_grpc_can_tell(level: Json) -> None:
+    settings = LogSettings(logging.NullHandler())
+    before = settings.to_json()
+    with pytest.raises(RequestError, match="expected a whole number from 0 to 4294967295"):
+        settings.update({"log_info": False, "log_verbose_level": level})
+    assert settings.to_json() == before

@@ -53,6 +53,9 @@ def test_null_takes_a_setting_back_to_the_servers_and_to_the_start() -> None:
     ("values", "message"),
     [
         ({"trace_rate": ["0"]}, "value is out of range"),
+        ({"trace_rate": ["1_000"]}, "Unable to parse 'trace_rate', got: 1_000"),
+        ({"trace_rate": ["٣"]}, "Unable to parse 'trace_rate', got: ٣"),
+        ({"trace_count": ["9" * 5000]}, "Unable to parse 'trace_count', got: 9999"),
         ({"trace_rate": ["99999999999"]}, "value is out of range"),
         ({"trace_count": ["-2"]}, "value is out of range"),
         ({"trace_count": ["1", "2"]}, "Unable to parse 'trace_count', got: 1,2"),
