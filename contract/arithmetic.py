@@ -26,7 +26,7 @@ def settle(provider: Provider, reason: str, machine: Machine, model: Model, aske
     defaults = _CUDA_FP32 if provider == "cuda" else {}
     choice = Choice(provider, "fp32", reason, {**defaults, **named.options})
     if model.guard.graph == "int8":
-        return _of_int8_graph(choice, asked)
+        return _of_int8_graph(choice, asked.precision, named.precision, model.guard)
     able = _lower_precisions(provider, machine)
     for who, told in (("--precision", asked.precision), ("config.pbtxt", named.precision)):
         if told == "fp32":
@@ -62,11 +62,16 @@ def _measured(choice: Choice, precision: Precision, guard: Guard) -> Choice:
     return _in_precision(explained, precision if guard.allows(precision) else "fp32")
 
 
-def _of_int8_graph(choice: Choice, asked: Asked) -> Choice:
-    warning = ""
-    if asked.precision != "auto":
-        warning = f"the model was published in int8, so it cannot be run in {asked.precision}"
-    return _in_precision(replace(choice, warning=warning), "int8")
+def _of_int8_graph(choice: Choice, asked: str, named: str, guard: Guard) -> Choice:
+    """Such a graph has no other precision, so what speaks against it can only be said."""
+    warnings = [
+        f"the graph computes in int8, so it cannot be run in {told}, which {who}"
+        for who, told in (("--precision asks for", asked), ("config.pbtxt names", named))
+        if told not in ("", "auto", "int8")
+    ]
+    if not guard.allows("int8"):
+        warnings.append(f"{guard.says('int8')}; the graph computes in int8 and in nothing else")
+    return _in_precision(replace(choice, warning="; ".join(warnings)), "int8")
 
 
 def _in_precision(choice: Choice, precision: Precision) -> Choice:

@@ -5,7 +5,7 @@ real Triton server accepts the file unchanged. A model of another origin may say
 its file leaves out are empty here, until `ModelConfig.completed` fills them from the graph.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -86,6 +86,14 @@ class ModelConfig:
         message = type(self.message)()
         message.CopyFrom(self.message)
         _set_parameters(message, extra)
+        return _from_message(message)
+
+    def without_parameters(self, names: Iterable[str]) -> "ModelConfig":
+        """A copy whose `parameters` do not hold these."""
+        message: Any = type(self.message)()
+        message.CopyFrom(self.message)
+        for name in names:
+            message.parameters.pop(name, None)
         return _from_message(message)
 
     def with_gpu_accelerator(self, name: str) -> "ModelConfig":

@@ -11,7 +11,9 @@ on the same pictures, and writes what it found into config.pbtxt's parameters:
     metric_model_sha256  the model.onnx that was measured
     precision            int8            where the graph itself computes in it
 
-config.pbtxt is shared by all versions of a model; the hash tells whose measurement it is.
+config.pbtxt is shared by all versions of a model, and has the newest one's measurement; each version
+has its own in the copy beside its model.onnx. The hash tells whose a measurement is. Which precision
+a graph computes in, it says itself, by its operators.
 """
 
 import hashlib
@@ -19,6 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+
+from contract.errors import ConfigError
+from contract.model_config import ModelConfig, read_model_config
+from contract.onnx_operators import read_operators
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 
@@ -32,6 +38,21 @@ _PICTURES: Final = "metric_pictures"
 _MAX_LOSS: Final = "metric_max_loss"
 _SHA256: Final = "metric_model_sha256"
 _GRAPH: Final = "precision"
+_PARAMETERS: Final = frozenset(
+    {
+        *(_NAME, "metric_fp32", *(f"metric_{precision}" for precision in LOWER)),
+        *(_PICTURES, _MAX_LOSS, _SHA256, _GRAPH),
+    }
+)
+
+_INT8: Final = frozenset(
+    {
+        *("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
+        *("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"),
+        *("QGemm", "QAttention", "DynamicQuantizeLSTM"),
+    }
+)
+"""The operators, ONNX's and onnxruntime's own, that quantise activations or compute with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +65,7 @@ class Measurement:
         pictures: Validation pictures that it was measured on.
         max_loss: The loss beside fp32 up to which a precision may be used.
         model_sha256: Hash of the version's model.onnx.
-        graph: The precision of the graph itself.
+        graph: The precision of the graph that was measured.
     """
 
     metric: str
@@ -93,15 +114,12 @@ class Guard:
     Attributes:
         measured: The stored measurement, or None.
         absent: Why there is none.
+        graph: The precision of the graph itself.
     """
 
     measured: Measurement | None = None
     absent: str = "was not measured when this version was published"
-
-    @property
-    def graph(self) -> Precision:
-        """The precision of the graph itself."""
-        return self.measured.graph if self.measured is not None else "fp32"
+    graph: Precision = "fp32"
 
     def allows(self, precision: Precision) -> bool:
         """Whether a measurement allows the precision."""
@@ -114,21 +132,42 @@ class Guard:
         return self.measured.says(precision)
 
 
+def with_own_measurement(config: ModelConfig, version_dir: Path, model_file: Path) -> ModelConfig:
+    """The configuration with what was measured of this version, where it has another version's.
+
+    Args:
+        config: The model's configuration, which counts where its measurement is of this file.
+        version_dir: The version's folder; its config.pbtxt, if there is one, has its measurement.
+        model_file: The version's model file, which is hashed where the two differ.
+    """
+    try:
+        own = read_model_config(version_dir).parameters
+    except ConfigError:
+        return config
+    sha256 = own.get(_SHA256)
+    if sha256 in (None, config.parameters.get(_SHA256)) or sha256 != file_sha256(model_file):
+        return config
+    measured = {name: value for name, value in own.items() if name in _PARAMETERS}
+    return config.without_parameters(_PARAMETERS).with_parameters(measured)
+
+
 def read_guard(parameters: Mapping[str, str], model_file: Path) -> Guard:
-    """What config.pbtxt's parameters say of a version's model file.
+    """What the parameters of a version's configuration, and its model file, say of its precisions.
 
     Reads the whole file to hash it, where there is a measurement.
     """
+    graph: Precision = "int8" if read_operators(model_file) & _INT8 else "fp32"
     sha256 = parameters.get(_SHA256)
     if sha256 is None:
-        return Guard()
+        return Guard(graph=graph)
     try:
         measured = _measurement(parameters, sha256)
     except (KeyError, ValueError) as err:
-        return Guard(absent=f"has a measurement in config.pbtxt that cannot be read ({err})")
+        absent = f"has a measurement in config.pbtxt that cannot be read ({err})"
+        return Guard(absent=absent, graph=graph)
     if file_sha256(model_file) != sha256:
-        return Guard(absent="was measured of another version's model.onnx")
-    return Guard(measured)
+        return Guard(absent="was measured of another version's model.onnx", graph=graph)
+    return Guard(measured, graph=graph)
 
 
 def file_sha256(path: Path) -> str:

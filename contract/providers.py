@@ -96,7 +96,7 @@ def _first_of_cpu(machine: Machine, model: Model, asked: Asked) -> tuple[Provide
     if asked.precision == "fp32":
         return "cpu", "precision fp32 was asked for"
     if guard.graph == "int8":
-        return "cpu", f"the model was published in int8; {guard.says('int8')}"
+        return "cpu", f"the graph computes in int8; {guard.says('int8')}"
     obstacle = _obstacle_to_bf16(machine, guard)
     return ("cpu", obstacle) if obstacle else ("openvino", _has_flags(machine))
 

@@ -16,7 +16,7 @@ from contract.engines import with_engine
 from contract.errors import ContractError
 from contract.model_config import ModelConfig
 from contract.placement import Placement, place_instances
-from contract.precision import read_guard
+from contract.precision import read_guard, with_own_measurement
 from contract.providers import choices
 from contract.scheduling import read_scheduling
 from contract.sessions import Launch, detect_machine, open_session
@@ -90,6 +90,7 @@ def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine)
     try:
         placement = place_instances(config, machine.gpus)
         tuning = read_tuning(config)
+        config = with_own_measurement(config, folder.version_dir(number), path)
         guard = read_guard(config.parameters, path)
         model = Model(read_accelerators(config), placement, guard)
         chosen = choices(machine, model, Asked(engine.provider, engine.precision))

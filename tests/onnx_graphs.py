@@ -68,6 +68,21 @@ def sum_graph() -> onnx.ModelProto:
     return model
 
 
+def int8_graph() -> onnx.ModelProto:
+    """A graph x[n, 2] -> y[n, 2], its input rounded to quarters by way of int8."""
+    quarter = numpy_helper.from_array(np.array(0.25, np.float32), "quarter")
+    zero = numpy_helper.from_array(np.array(0, np.int8), "zero")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "quarter", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "quarter", "zero"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "int8", values[:1], values[1:], [quarter, zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
 def write_identity(path: Path, *tensors: Through) -> None:
     """Write such a graph; the folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from contract.engines import with_engine
 from contract.hardware import available_cpus
 from contract.model_config import MODEL_FILE, ModelConfig, read_model_config
 from contract.placement import place_instances
-from contract.precision import read_guard
+from contract.precision import read_guard, with_own_measurement
 from contract.providers import choices
 from contract.repository import Published
 from contract.scheduling import read_scheduling
@@ -46,8 +46,9 @@ def build_engines(task: Task, published: Published) -> Choice:
     Raises:
         ContractError: A session cannot be opened, or the configuration cannot be used.
     """
-    config = read_model_config(published.model_dir)
     path = published.version_dir / MODEL_FILE
+    shared = read_model_config(published.model_dir)
+    config = with_own_measurement(shared, published.version_dir, path)
     machine = detect_machine()
     placement = place_instances(config, machine.gpus)
     model = Model(read_accelerators(config), placement, read_guard(config.parameters, path))

@@ -68,7 +68,10 @@ def test_json_has_the_defaults_that_tritons_clients_read(tmp_path: Path) -> None
 def test_copies_leave_the_original_as_it_was() -> None:
     original = colour_config("m")
     assert original.renamed("n").name == "n"
-    assert original.with_parameters({"a": "b"}).parameters["a"] == "b"
+    extended = original.with_parameters({"a": "b"})
+    assert extended.parameters["a"] == "b"
+    assert extended.without_parameters(["a", "absent"]).parameters == original.parameters
+    assert extended.parameters["a"] == "b"
     assert original.name == "m"
     assert "a" not in original.parameters
 

@@ -21,7 +21,7 @@ ON_GPU = Placement(1, (0, 1))
 
 def guard(lower: Precision, value: float, graph: Precision = "fp32") -> Guard:
     values: dict[Precision, float] = {"fp32": 0.9, lower: value}
-    return Guard(Measurement("accuracy", values, 500, 0.005, "", graph))
+    return Guard(Measurement("accuracy", values, 500, 0.005, "", graph), graph=graph)
 
 
 GOOD = guard("bf16", 0.896)
@@ -167,12 +167,31 @@ def test_an_int8_graph_stays_one() -> None:
     model = Model(guard=guard("int8", 0.898, graph="int8"))
     choice = first(CPU, model)
     assert (choice.provider, choice.precision) == ("cpu", "int8")
-    assert "published in int8; accuracy 0.8980 in int8" in choice.reason
+    assert "the graph computes in int8; accuracy 0.8980 in int8" in choice.reason
+    assert not choice.warning
     asked = first(CPU, model, precision="fp32")
     assert asked.precision == "int8"
     assert "cannot be run in fp32" in asked.warning
+    named = replace(model, accelerators={"openvino": Accelerator("bf16")})
+    assert first(CPU, named).precision == "int8"
+    assert "cannot be run in bf16, which config.pbtxt names" in first(CPU, named).warning
     on_gpu = first(GPU, replace(model, placement=ON_GPU, accelerators={"tensorrt": Accelerator()}))
     assert on_gpu.options == {"trt_int8_enable": "1"}
+
+
+@pytest.mark.parametrize(
+    ("measured", "warning"),
+    [
+        (Guard(graph="int8"), "int8 was not measured when this version was published; the graph"),
+        (guard("int8", 0.01, graph="int8"), "a loss over 0.005; the graph computes in int8 and"),
+    ],
+)
+def test_an_int8_graph_that_no_measurement_allows_is_a_warning(
+    measured: Guard, warning: str
+) -> None:
+    choice = first(CPU, Model(guard=measured))
+    assert (choice.provider, choice.precision) == ("cpu", "int8")
+    assert warning in choice.warning
 
 
 @pytest.mark.parametrize(

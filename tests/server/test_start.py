@@ -1,6 +1,7 @@
 """A provider that fails is replaced by the next, and that is said; or nothing is served."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,16 @@ import onnxruntime as ort
 import pytest
 
 import server.start
-from contract.choice import Machine
-from contract.model_config import read_model_config
-from contract.precision import Measurement, file_sha256
+from contract.choice import BF16_FLAGS, Machine
+from contract.model_config import empty_model_config, read_model_config
+from contract.precision import Measurement, Precision, file_sha256
 from contract.sessions import Launch, detect_machine, open_session
 from server.engine import Engine
 from server.errors import LoadError
 from server.sources import ModelFolder
 from server.start import Started, start
-from tests.tiny_models import SIZE, colour_scores, publish_colour_model
+from tests.onnx_graphs import int8_graph
+from tests.tiny_models import SIZE, colour_config, colour_scores, publish_colour_model
 
 ENGINE = Engine("auto", "auto", threads=1, max_queue_size=8)
 STRICT = replace(ENGINE, strict_accelerators=True)
@@ -82,6 +84,49 @@ def test_what_was_not_measured_is_served_in_fp32(folder: ModelFolder) -> None:
     parameters = started(folder).config.parameters
     assert parameters["execution_provider"] == "cpu"
     assert parameters["execution_precision"] == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("int8", "warning"), [(None, "was not measured"), (0.01, "a loss over"), (0.9, "")]
+)
+def test_an_int8_graph_is_served_as_such_and_unless_measured_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, int8: float | None, warning: str
+) -> None:
+    path = tmp_path / "m" / "1" / "model.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(int8_graph().SerializeToString())
+    if int8 is not None:
+        values: dict[Precision, float] = {"fp32": 0.9, "int8": int8}
+        measured = Measurement("accuracy", values, 500, 0.005, file_sha256(path), "int8")
+        config = empty_model_config("m").with_parameters(measured.parameters())
+        (tmp_path / "m" / "config.pbtxt").write_text(config.to_text())
+    one = started(ModelFolder("m", tmp_path / "m"), STRICT)
+    assert one.config.parameters["execution_precision"] == "int8"
+    assert warning in one.config.parameters.get("execution_warning", "")
+    assert ("execution_warning" in one.config.parameters) == bool(warning)
+    assert [warning in line for line in warnings(caplog)] == [True] * bool(warning)
+
+
+def test_an_older_version_is_served_by_its_own_measurement(
+    folder: ModelFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able = Machine(gpus=0, has_tensorrt=False, has_openvino=True, cpu_flags=frozenset(BF16_FLAGS))
+
+    def opened(launch: Launch) -> ort.InferenceSession:
+        return open_session(replace(launch, choice=replace(launch.choice, provider="cpu")))
+
+    monkeypatch.setattr(server.start, "detect_machine", lambda: able)
+    monkeypatch.setattr(server.start, "open_session", opened)
+    measure(folder, 0.899)
+    shutil.copy(folder.path / "config.pbtxt", folder.path / "1" / "config.pbtxt")
+    newest = Measurement("accuracy", {"fp32": 0.7, "int8": 0.7}, 9, 1, "0", "int8")
+    config = colour_config("colours").with_parameters(newest.parameters())
+    (folder.path / "config.pbtxt").write_text(config.to_text())
+    parameters = started(folder).config.parameters
+    assert parameters["execution_precision"] == "bf16"
+    assert "accuracy 0.8990 in bf16" in parameters["execution_reason"]
+    assert parameters["metric_bf16"] == "0.899"
+    assert not {"metric_int8", "precision"} & parameters.keys()
 
 
 @needs_bf16

@@ -100,7 +100,24 @@ def test_int8_is_served_as_such(trained: Trained, tmp_path: Path) -> None:
     parameters = start(folder, 1, folder.read_config(), engine).config.parameters
     assert parameters["execution_precision"] == "int8"
     assert parameters["execution_provider"] == "cpu"
-    assert "published in int8; accuracy" in parameters["execution_reason"]
+    assert "execution_warning" not in parameters
+    assert "the graph computes in int8; accuracy" in parameters["execution_reason"]
+
+
+def test_each_version_is_served_in_its_own_precision(trained: Trained, tmp_path: Path) -> None:
+    assert export_int8(trained, tmp_path, "--max_precision_loss", "1") == 0
+    plain = ("--checkpoint", str(trained.run_dir), "--model_repository", str(tmp_path))
+    assert aperture_train("export", *plain, "--name", "digits", "--data", str(trained.data)) == 0
+    folder = ModelFolder("digits", tmp_path / "digits")
+    engine = Engine("cpu", "auto", threads=1, max_queue_size=8)
+    int8, fp32 = (
+        start(folder, number, folder.read_config(), engine).config.parameters for number in (1, 2)
+    )
+    assert (int8["execution_precision"], fp32["execution_precision"]) == ("int8", "fp32")
+    assert int8["precision"] == "int8"
+    assert "precision" not in fp32
+    assert int8["metric_model_sha256"] != fp32["metric_model_sha256"]
+    assert "execution_warning" not in int8.keys() | fp32.keys()
 
 
 def picture_samples(folder: Path) -> list[Sample]:
