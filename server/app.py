@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from contract.demands import parse_resource
+from contract.errors import OptionsError
 from contract.hardware import available_cpus
 from contract.locations import Bucket
 from server.decoder import Decoder
@@ -285,10 +286,22 @@ def open_source(options: ServerOptions) -> Source:
 
 
 def open_tracing(exporter: Exporter, settings: TraceSettings, server_name: str) -> "Tracing":
-    """The traces of the server; loads OpenTelemetry's SDK, which nothing else here needs."""
-    from server.tracing import Tracing  # noqa: PLC0415  # as the docstring says
+    """The traces of the server; loads OpenTelemetry's SDK, which nothing else here needs.
 
-    return Tracing(exporter, settings, server_name)
+    Raises:
+        OptionsError: The SDK does not start with the variables that it reads.
+    """
+    try:
+        from server.tracing import Tracing  # noqa: PLC0415  # as the docstring says
+
+        return Tracing(exporter, settings, server_name)
+    except ImportError:
+        raise
+    except Exception as err:  # ValueError, RuntimeError, and classes of the exporters' own
+        reason = " ".join(str(err).split()) or repr(err)
+        raise OptionsError(
+            [f"OpenTelemetry does not start as its variables ask: {reason}"]
+        ) from err
 
 
 def limiter_of(options: ServerOptions) -> RateLimiter | None:

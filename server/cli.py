@@ -14,7 +14,7 @@ from server.errors import LoadError
 from server.listening import check_port
 from server.log_settings import LogSettings
 from server.memory import keep_buffers
-from server.otlp import Exporter, asked_exporter
+from server.otlp import Exporter, asked_exporter, to_unset
 from server.sagemaker import COMMAND, by_variable, given_by_sagemaker
 from server.settings import ENVIRONMENT_PREFIX, LARGEST_BODY, ServerOptions
 
@@ -30,7 +30,10 @@ def main() -> None:
     try:
         options = parse_options(sys.argv[1:], os.environ)
         keep_buffers(options.http_max_input_size, os.environ)
-        if left := serve(options, asked_exporter(os.environ)):
+        exporter = asked_exporter(os.environ)
+        for name in to_unset(os.environ, exporter):
+            del os.environ[name]
+        if left := serve(options, exporter):
             leave(left)
     except (OptionsError, LoadError, OSError) as err:
         for line in str(err).splitlines():

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from contract.errors import OptionsError
-from server.otlp import asked_exporter
+from server.otlp import asked_exporter, to_unset
 from server.protocol import oip_pb2 as oip
 from server.protocol.operations import OPERATIONS
 from tests.live_server import LiveServer, live_server
@@ -234,8 +234,42 @@ def test_the_variables_ask_for_traces(environ: dict[str, str], exporter: str | N
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
             "OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'",
         ),
+        *(
+            ({"OTEL_TRACES_EXPORTER": "otlp", name: value}, f"^{name} is '{value}'")
+            for name, value in (
+                ("OTEL_PROPAGATORS", "b3"),
+                ("OTEL_PROPAGATORS", "tracecontext,b3"),
+                ("OTEL_BSP_MAX_QUEUE_SIZE", "256"),
+                ("OTEL_BSP_MAX_QUEUE_SIZE", "abc"),
+                ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+                ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
+                ("OTEL_ATTRIBUTE_COUNT_LIMIT", "-1"),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/absent"),
+            )
+        ),
     ],
 )
-def test_values_that_are_not_known_are_refused(environ: dict[str, str], message: str) -> None:
+def test_values_that_cannot_be_used_are_refused(environ: dict[str, str], message: str) -> None:
     with pytest.raises(OptionsError, match=message):
         asked_exporter(environ)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"OTEL_PROPAGATORS": "tracecontext, baggage"},
+        {"OTEL_PROPAGATORS": "b3,none"},
+        {"OTEL_BSP_MAX_QUEUE_SIZE": "256", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "256"},
+        {"OTEL_BSP_SCHEDULE_DELAY": "", "OTEL_SPAN_LINK_COUNT_LIMIT": ""},
+        {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.5"},
+    ],
+)
+def test_values_that_can_be_used_are_not(environ: dict[str, str]) -> None:
+    assert asked_exporter({"OTEL_TRACES_EXPORTER": "otlp", **environ}) == "http/protobuf"
+
+
+def test_what_is_empty_or_nobodys_wish_is_not_left_to_opentelemetry() -> None:
+    environ = {"OTEL_PROPAGATORS": "b3", "OTEL_BSP_SCHEDULE_DELAY": "", "PATH": ""}
+    assert to_unset(environ, "http/protobuf") == ["OTEL_BSP_SCHEDULE_DELAY"]
+    assert to_unset(environ, None) == ["OTEL_PROPAGATORS", "OTEL_BSP_SCHEDULE_DELAY"]

@@ -119,6 +119,30 @@ def test_bad_options_end_with_2() -> None:
     assert done.stderr == "error: threads: got '-1', expected int in [0, inf)\n"
 
 
+def test_what_opentelemetry_refuses_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "absent")
+    ports = [f"--{name}_port={free_port()}" for name in ("http", "grpc")]
+    done = serve("--model_repository", str(tmp_path), *ports)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: OpenTelemetry does not start as its variables ask: Requested")
+    assert "'absent'" in line
+
+
+def test_opentelemetrys_variables_are_nothing_where_no_traces_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KServe imports what reads them."""
+    monkeypatch.setenv("OTEL_PROPAGATORS", "b3")
+    ports = [f"--{name}_port={free_port()}" for name in ("http", "grpc")]
+    done = serve("--model_repository", str(tmp_path / "absent"), *ports)
+    assert "is not a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_cache_is_configured_as_tritons() -> None:
     options = parse_options(["--model-repository=r", "--cache-config=local,size=1048576"], {})
     assert options.cache_bytes == 1_048_576
