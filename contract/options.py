@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from contract.errors import OptionsError
 
+_MOST_SHOWN = 100  # characters of a value in a message
 _NEAR = 0.6  # of difflib's ratio: what a slip of the keyboard or a forgotten word leaves
 
 
@@ -89,6 +90,12 @@ def given_environment(
     return {name: environ[variable] for variable, name in names.items() if variable in environ}
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: its beginning where it is long."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}... ({len(text)} characters)"
+
+
 def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
     """Merge `layers`, the first winning, and check them against `model`.
 
@@ -99,7 +106,7 @@ def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
     rows = {row.name: row for row in describe(model)}
     if empty := [name for name, value in merged.items() if _says_nothing(value, rows.get(name))]:
         raise OptionsError(
-            [f"{name}: got {merged[name]!r}, expected {rows[name].expected}" for name in empty]
+            [f"{name}: got {shown(merged[name])}, expected {rows[name].expected}" for name in empty]
         )
     try:
         return model.model_validate(merged)
@@ -153,7 +160,7 @@ def _problems(err: ValidationError, rows: Mapping[str, OptionRow]) -> list[str]:
         elif name in rows and detail["type"] == "value_error":
             problems.append(f"{name}: {detail['msg'].removeprefix('Value error, ')}")
         elif name in rows:
-            problems.append(f"{name}: got {detail['input']!r}, expected {rows[name].expected}")
+            problems.append(f"{name}: got {shown(detail['input'])}, expected {rows[name].expected}")
         else:
             problems.append(detail["msg"].removeprefix("Value error, "))
     return problems

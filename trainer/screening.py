@@ -18,6 +18,9 @@ from trainer.tasks.task import Task
 
 BAD_IMAGES_FILE: Final = "bad_images.txt"
 
+_FEWEST: Final = {TRAIN: 2, VALIDATION: 1}
+"""Usable pictures of a split: batch normalisation cannot learn from one."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -57,12 +60,13 @@ def _check_usable(task: Task, dataset: Dataset) -> None:
     """Refuse what cannot be trained or evaluated on after the bad pictures are gone.
 
     Raises:
-        DatasetError: A split without pictures, or what the task finds.
+        DatasetError: A split without enough pictures, or what the task finds.
     """
     faults = [
-        f"{dataset.folder_of(split)}: holds no usable picture"
-        for split in (TRAIN, VALIDATION)
-        if not dataset.splits[split]
+        f"{dataset.folder_of(split)}: holds {count or 'no'} usable picture"
+        + (f", expected at least {fewest}" if count else "")
+        for split, fewest in _FEWEST.items()
+        if (count := len(dataset.splits[split])) < fewest
     ] or task.faults(dataset)
     if faults:
         raise DatasetError(*faults)

@@ -50,6 +50,10 @@ def test_flags_win_over_later_layers_and_defaults() -> None:
     [
         ({"input_size": "3"}, "input_size: got '3', expected int in [4, inf)"),
         ({"input_size": "4.5"}, "input_size: got '4.5', expected int in [4, inf)"),
+        (
+            {"input_size": "9" * 5000},
+            f"input_size: got '{'9' * 99}... (5002 characters), expected int in [4, inf)",
+        ),
         ({"rate": 2}, "rate: got 2, expected float in [0, 1]"),
         ({"rate": "nan"}, "rate: got 'nan', expected float in [0, 1]"),
         ({"rate": "inf"}, "rate: got 'inf', expected float in [0, 1]"),

@@ -81,8 +81,10 @@ def test_boxes_are_clipped_and_empty_ones_dropped_with_a_count(tmp_path: Path) -
     assert [one.box_xyxy_px for one in found.instances] == [(0, 0, 10, 15), (50, 40, 64, 48)]
     path = tmp_path / "train" / "_annotations.coco.json"
     assert read_coco(tmp_path).warnings[:3] == (
-        f"{path}: 3 boxes without any area in their picture are dropped",
-        f"{path}: 2 boxes reach out of their picture and are clipped",
+        f"{path}: 3 boxes without any area in their picture are dropped: annotations[2], "
+        "annotations[3], annotations[4]",
+        f"{path}: 2 boxes reach out of their picture and are clipped: annotations[0], "
+        "annotations[1]",
         f"{path}: nothing is annotated as disc; such a label is kept, but never learned",
     )
 
@@ -393,10 +395,10 @@ def test_repeated_ids_and_names_and_paths_outside_are_listed(data: Path) -> None
     path = spoil(data, "train", change)
     lines = [line.removeprefix(f"{path}: ") for line in refusal(data)]
     assert lines[:4] == [
-        "image id 0 occurs 2 times",
-        "category id 3 occurs 2 times",
-        "category name 'disc' occurs 2 times",
-        "file_name '000.png' occurs 2 times",
+        "image id 0 occurs 2 times, expected once",
+        "category id 3 occurs 2 times, expected once",
+        "category name 'disc' occurs 2 times, expected once",
+        "file_name '000.png' occurs 2 times, expected once",
     ]
     assert "image 20: '../../secret.png' leads out of the dataset's folder" in lines
 

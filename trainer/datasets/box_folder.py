@@ -61,11 +61,16 @@ def read_box_folders(root: Path, train: Path, validation: Path | None, share: fl
             TRAIN: _split(root, found, found.content),
             VALIDATION: _validation(root, _read(validation), found),
         }
-        return build_dataset(root, splits, found.labels, "train", label_faults(train, found.labels))
+        return build_dataset(
+            root, splits, found.labels, "train", label_faults(found.path, found.labels)
+        )
     whole = _split(root, found, found.content)
-    faults = [*label_faults(train, found.labels), *faults_of(whole, found.labels, "train")]
+    faults = [
+        *label_faults(found.path, found.labels),
+        *(f"{found.path}: {fault}" for fault in faults_of(whole, found.labels, "train")),
+    ]
     if faults:
-        raise DatasetError(*listed([f"{found.path}: {fault}" for fault in faults]))
+        raise DatasetError(*listed(faults))
     splits = {
         name: replace(whole, content=content) for name, content in _held_out(found, share).items()
     }
@@ -120,7 +125,7 @@ def _read(folder: Path) -> BoxFolder:
     ids = {key_of(entry.get("category_id")) for entry in entries if isinstance(entry, dict)}
     keys = sorted((key for key in ids if key is not None), key=place_of)
     coco = {
-        "images": said.get("images"),
+        **{key: said[key] for key in ("images",) if key in said},
         "annotations": [_as_coco(entry) for entry in entries],
         "categories": [{"id": key, "name": str(key)} for key in keys],
     }

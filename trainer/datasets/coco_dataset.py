@@ -12,18 +12,18 @@ from trainer.datasets.coco_file import Annotation, Key
 from trainer.datasets.coco_objects import Objects, instance_of, objects_of, visible_part
 from trainer.datasets.coco_split import PictureFiles, Split, check_files
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
-from trainer.errors import DatasetError, listed
+from trainer.errors import LISTED_PROBLEMS, DatasetError, listed
 
 RESERVED: Final = "score"  # beside the box in {label: box, "score": 0.9}
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """A split's samples, and counts of boxes clipped and dropped."""
+    """A split's samples, and the places in the file of the boxes clipped and dropped."""
 
     samples: tuple[Sample, ...]
-    clipped: int
-    dropped: int
+    clipped: tuple[int, ...]
+    dropped: tuple[int, ...]
 
 
 def build_dataset(
@@ -108,34 +108,45 @@ def faults_of(split: Split, labels: Sequence[str] | None, known_by: str) -> Iter
 def _repeated(kind: str, counts: Mapping[Key, int]) -> Iterator[str]:
     for value, count in counts.items():
         if count > 1:
-            yield f"{kind} {value!r} occurs {count} times"
+            yield f"{kind} {value!r} occurs {count} times, expected once"
 
 
 def _samples(split: Split, files: PictureFiles, labels: Sequence[str]) -> _Samples:
     label_of = {entry.id: labels.index(entry.name) for entry in split.content.categories}
-    entries: dict[Key, list[Annotation]] = {entry.id: [] for entry in split.content.images}
-    for entry in split.content.annotations.values():
-        entries[entry.image_id].append(entry)
+    entries: dict[Key, list[tuple[int, Annotation]]] = {
+        entry.id: [] for entry in split.content.images
+    }
+    for place, entry in split.content.annotations.items():
+        entries[entry.image_id].append((place, entry))
     samples = []
-    clipped = dropped = 0
+    clipped: list[int] = []
+    dropped: list[int] = []
     for image, (width, height) in files.sizes:
         instances = []
-        for entry in entries[image.id]:
+        for place, entry in entries[image.id]:
             box, cut = visible_part(entry, width, height)
-            clipped += cut and box is not None
-            dropped += box is None
-            if box is not None:
-                instances.append(instance_of(entry, box, label_of[entry.category_id]))
+            if box is None:
+                dropped.append(place)
+                continue
+            if cut:
+                clipped.append(place)
+            instances.append(instance_of(entry, box, label_of[entry.category_id]))
         samples.append(Sample(split.file_of(image), Objects(width, height, tuple(instances))))
-    return _Samples(tuple(samples), clipped, dropped)
+    return _Samples(tuple(samples), tuple(sorted(clipped)), tuple(sorted(dropped)))
 
 
 def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[str]:
     """What is odd about a split but usable; `labels` are those that it should show."""
     if found.dropped:
-        yield f"{split.path}: {found.dropped} boxes without any area in their picture are dropped"
+        yield (
+            f"{split.path}: {len(found.dropped)} boxes without any area in their picture are "
+            f"dropped: {_places(found.dropped)}"
+        )
     if found.clipped:
-        yield f"{split.path}: {found.clipped} boxes reach out of their picture and are clipped"
+        yield (
+            f"{split.path}: {len(found.clipped)} boxes reach out of their picture and are clipped: "
+            f"{_places(found.clipped)}"
+        )
     shown = {
         instance.label
         for sample in found.samples
@@ -147,3 +158,10 @@ def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[
             f"{split.path}: nothing is annotated as {', '.join(unshown)}; "
             "such a label is kept, but never learned"
         )
+
+
+def _places(places: Sequence[int]) -> str:
+    """Where annotations stand in their file, as many as LISTED_PROBLEMS of them."""
+    shown = ", ".join(f"annotations[{place}]" for place in places[:LISTED_PROBLEMS])
+    rest = len(places) - LISTED_PROBLEMS
+    return f"{shown} and {rest} more" if rest > 0 else shown

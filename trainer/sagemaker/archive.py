@@ -26,12 +26,20 @@ _LARGEST_READ: Final = 1 << 20
 _COMPRESSION: Final = 1  # weights hardly get smaller; more takes minutes of a large model
 
 
-def check_archive(archive: Path) -> None:
-    """Refuse a place that an archive cannot be written to; nothing of it is changed.
+def check_archive(folder: Path, archive: Path) -> None:
+    """Refuse a place that the archive of a folder cannot be written to; nothing of it is changed.
 
     Raises:
-        OptionsError: It is a folder, or nothing can be written beside it.
+        OptionsError: It is a folder, is of what the archive is to hold, or nothing can be written
+            beside it.
     """
+    if archive.resolve().is_relative_to(folder.resolve()):
+        raise OptionsError(
+            [
+                f"archive: got {archive}, which lies in {folder}, all of which is packed; expected a "
+                "path outside of it"
+            ]
+        )
     if archive.is_dir():
         raise OptionsError([f"archive: got {archive}, which is a folder; expected a file's path"])
     try:

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contract.errors import OptionsError
+from contract.options import shown
 from trainer.sagemaker.channel import Channel
 from trainer.sagemaker.folders import Folders
 from trainer.sagemaker.hosts import ONE_HOST, Hosts
@@ -29,7 +30,7 @@ HOSTS_FILE: Final = "resourceconfig.json"
 LARGEST_FILE: Final = 4 << 20
 """Bytes of a configuration file; SageMaker itself allows 100 hyperparameters of 2500 characters."""
 
-_LOST = "lost+found"
+_LOST: Final = "lost+found"
 """The folder that a new file system has, and so the volume that is mounted as the data."""
 
 _CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -123,7 +124,7 @@ def read_hyperparameters(path: Path) -> dict[str, str]:
     """
     values = _read_object(path)
     faults = [
-        f"{name}: got {value!r}, expected a text, as every value of {path} is"
+        f"{name}: got {shown(value)}, expected a text, as every value of {path} is"
         for name, value in values.items()
         if not isinstance(value, str | int | float)
     ]
@@ -199,7 +200,7 @@ def _read_hosts(path: Path) -> Hosts:
         return ONE_HOST
     config = _validated(_HostsConfig, _read_object(path), str(path))
     if bad := [host for host in config.hosts if not _HOST.fullmatch(host)]:
-        raise OptionsError([f"{path}: hosts: got {bad[0]!r}, expected the name of a host"])
+        raise OptionsError([f"{path}: hosts: got {shown(bad[0])}, expected the name of a host"])
     if config.current_host not in config.hosts:
         raise OptionsError(
             [
@@ -223,7 +224,7 @@ def _validated(model: type[_ConfigT], value: object, where: str) -> _ConfigT:
     }
     if not isinstance(value, dict):
         names = ", ".join(expected)
-        raise OptionsError([f"{where}: got {value!r}, expected a JSON object with {names}"])
+        raise OptionsError([f"{where}: got {shown(value)}, expected a JSON object with {names}"])
     present = {name: one for name, one in value.items() if one is not None}
     try:
         return model.model_validate(present)
@@ -235,7 +236,7 @@ def _validated(model: type[_ConfigT], value: object, where: str) -> _ConfigT:
 
 
 def _got(present: Mapping[str, object], name: str) -> str:
-    return f"got {present[name]!r}," if name in present else "required, but not given;"
+    return f"got {shown(present[name])}," if name in present else "required, but not given;"
 
 
 def _read_object(path: Path) -> dict[str, object]:

@@ -86,6 +86,7 @@ def outcome(folders: Folders) -> Iterator[None]:
     if folders.base.is_dir():
         with _said():
             folders.success.parent.mkdir(parents=True, exist_ok=True)
+            folders.failure.unlink(missing_ok=True)  # of another that was refused meanwhile
             folders.success.touch()
 
 

@@ -65,7 +65,7 @@ def torchrun(hosts: Hosts, processes: int, port: int, argv: Sequence[str]) -> li
         else [f"--node-rank={hosts.rank}", f"--master-addr={hosts.master}", f"--master-port={port}"]
     )
     return [
-        *(sys.executable, "-m", "torch.distributed.run"),
+        *(sys.executable, "-m", "trainer.sagemaker.torchrun"),
         f"--nnodes={hosts.count}",
         f"--nproc-per-node={processes}",
         f"--shutdown-timeout={SAVING_S}",

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from contract.options import shown
 from trainer.pixel_size import LARGEST_SIDE
 
 LAYERS: Final = (18, 34, 50, 101, 152, 200)
@@ -24,12 +25,14 @@ def _known_depth(num_layers: int) -> int:
 def _known_shape(text: str) -> str:
     sides = [part.strip() for part in text.split(",")]
     if len(sides) != 3 or not all(map(_is_number, sides)):
-        raise ValueError(f"got {text!r}, expected channels, height and width such as '3,224,224'")
+        raise ValueError(
+            f"got {shown(text)}, expected channels, height and width such as '3,224,224'"
+        )
     channels, height, width = map(int, sides)
     usual = all(_SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (height, width))
     if channels not in (1, 3) or not usual:
         raise ValueError(
-            f"got {text!r}, expected 3 or 1 channels, and a height and width from "
+            f"got {shown(text)}, expected 3 or 1 channels, and a height and width from "
             f"{_SMALLEST_SIDE} to {LARGEST_SIDE}"
         )
     return f"{channels},{height},{width}"

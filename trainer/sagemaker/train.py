@@ -103,7 +103,7 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
     asked = ALGORITHMS[settings.algorithm].parse(values, further=channel is not None)
     refuse_slips(container.channels, settings.algorithm, asked.channels)
     if settings.archive is not None and container.hosts.rank == 0:
-        check_archive(settings.archive)
+        check_archive(folders.model, settings.archive)
     check_writable(folders.output_data)
     architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
     start = (
@@ -120,6 +120,7 @@ def _launch(
     Raises:
         OptionsError: The network interface between the hosts is none of this one's.
         ProcessLost: One of them ended without a word.
+        Stopped: They were told to end before they had begun.
         SystemExit: The first of them said why it ended with this status.
     """
     hosts, workspace, port = job.container.hosts, job.workspace, job.settings.master_port
@@ -133,6 +134,8 @@ def _launch(
     if ended.status == 0:
         return
     status = left_status(workspace)
+    if status is None and ended.was_told:
+        raise Stopped
     # Where one is lost, torchrun stops the others; but those of several hosts agree to stop, too.
     was_stopped = ended.was_told or hosts.count > 1
     if status is None or (status == Stopped.exit_code and not was_stopped):

@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from contract.options import shown
+
 _TRUTH: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -27,7 +29,7 @@ def read_truth(value: object) -> bool:
     """True or False, in any case of letters, or 1 or 0; ValueError for anything else."""
     truth = _TRUTH.get(str(value).strip().lower())
     if truth is None:
-        raise ValueError(f"got {value!r}, expected True or False")
+        raise ValueError(f"got {shown(value)}, expected True or False")
     return truth
 
 
@@ -41,7 +43,7 @@ def read_epochs(value: object) -> tuple[int, ...]:
     except ValueError:
         epochs = ()
     if not epochs or epochs[0] < 1 or list(epochs) != sorted(set(epochs)):
-        raise ValueError(f"got {value!r}, expected rising numbers of epochs such as '10, 20'")
+        raise ValueError(f"got {shown(value)}, expected rising numbers of epochs such as '10, 20'")
     return epochs
 
 

@@ -147,7 +147,12 @@ def test_without_a_validation_a_fixed_share_is_held_out(coco: Dataset, tmp_path:
         ),
         (
             lambda content: content["images"][1].update(id=0),
-            "image id 0 occurs 2 times",
+            "image id 0 occurs 2 times, expected once",
+        ),
+        (lambda content: content.pop("images"), "images: Field required"),
+        (
+            lambda content: content["annotations"][0].update(category_id=""),
+            "label 2 is ''; expected a name of one line",
         ),
         (lambda content: content.clear(), "annotates nothing; expected images and annotations"),
     ],

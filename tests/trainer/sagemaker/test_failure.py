@@ -45,6 +45,13 @@ def test_bad_words_are_the_clients_and_all_of_them_are_said(tmp_path: Path) -> N
     ]
 
 
+def test_a_job_that_succeeds_leaves_no_failure_of_another(tmp_path: Path) -> None:
+    with outcome(Folders(tmp_path)):
+        failure_of(tmp_path, RunBusy(tmp_path))
+    assert Folders(tmp_path).success.exists()
+    assert not Folders(tmp_path).failure.exists()
+
+
 def test_the_first_line_of_bad_pictures_says_what_to_do(tmp_path: Path) -> None:
     bad = [f"/opt/ml/input/data/train/{number:04}.jpg: broken" for number in range(60)]
     first, *rest = failure_of(tmp_path, BadImages(bad, None)).splitlines()

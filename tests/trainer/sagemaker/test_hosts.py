@@ -9,7 +9,7 @@ PAIR = Hosts("algo-2", ("algo-1", "algo-2"), "eth0")
 
 def test_torchrun_meets_at_the_first_host() -> None:
     _, flag, module, *words = torchrun(PAIR, 4, 7777, ["train", "--name=x"])
-    assert (flag, module) == ("-m", "torch.distributed.run")
+    assert (flag, module) == ("-m", "trainer.sagemaker.torchrun")
     parsed = get_args_parser().parse_args(words)  # torch's own reader
     assert (parsed.nnodes, parsed.nproc_per_node, parsed.node_rank) == ("2", "4", 1)
     assert (parsed.master_addr, parsed.master_port) == ("algo-1", 7777)

@@ -119,7 +119,9 @@ def test_hosts_end_together_when_one_is_told(tmp_path: Path) -> None:
         second.process.send_signal(signal.SIGTERM)
         codes = first.wait(), second.wait()
         assert codes == (143, 143), first.log.read_text() + second.log.read_text()
-    assert all(failure(host.folders).startswith("Stopped: ") for host in (first, second))
+    for host in (first, second):
+        assert failure(host.folders).startswith("Stopped: ")
+        assert "Traceback" not in host.log.read_text()
     # Only the first has the checkpoints; started again so, the hosts say what is missing.
     with hosts(tmp_path, epochs="500") as (first, second):
         codes = first.wait(), second.wait()
@@ -127,6 +129,26 @@ def test_hosts_end_together_when_one_is_told(tmp_path: Path) -> None:
     assert all(
         "different checkpoints, checkpoint-" in failure(one.folders) for one in (first, second)
     )
+
+
+def test_a_host_that_is_told_while_it_waits_for_the_others_stops(tmp_path: Path) -> None:
+    with two_nodes(NAMES[0]) as nodes:
+        folders = write_container(tmp_path)
+        resources = {
+            "current_host": NAMES[1],
+            "hosts": [*NAMES],
+            "network_interface_name": "lo",
+        }
+        (folders.config / "resourceconfig.json").write_text(json.dumps(resources))
+        host = started(nodes, 1, folders, free_port())
+        try:
+            wait_until(lambda: "event=rendezvous" in host.log.read_text(), RUN_S)
+            host.process.send_signal(signal.SIGTERM)
+            assert host.wait() == 143, host.log.read_text()
+        finally:
+            end(host.process)
+    assert failure(folders).startswith("Stopped: ")
+    assert "Traceback" not in host.log.read_text()
 
 
 def test_a_host_that_is_lost_ends_the_other_and_both_say_so(tmp_path: Path) -> None:

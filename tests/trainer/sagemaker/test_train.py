@@ -260,10 +260,20 @@ def test_bad_hyperparameters_end_before_torch_is_asked(
     assert not folders.model.exists()
 
 
-@pytest.mark.parametrize("place", ["file/model.tar.gz", "folder"])
+def test_a_single_picture_is_too_few_to_train_with(tmp_path: Path) -> None:
+    folders = write_container(tmp_path)
+    listed = folders.data / "train_lst" / "files.lst"
+    listed.write_text(listed.read_text().splitlines()[0] + "\n")
+    assert train(folders) == 1
+    said = f"{folders.data / 'train'}: holds 1 usable picture, expected at least 2"
+    assert failure(folders) == f"ClientError: {said}"
+
+
+@pytest.mark.parametrize("place", ["file/model.tar.gz", "folder", "model/shapes/model.tar.gz"])
 def test_an_archive_that_cannot_be_written_is_refused_before_the_training(
     tmp_path: Path, place: str
 ) -> None:
+    """Nor may one lie in the model's folder, which the next one would hold with it."""
     folders = write_container(tmp_path)
     (tmp_path / "file").touch()  # in which no user can make a file, be it root
     (tmp_path / "folder").mkdir()
