@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 import kserve
@@ -245,6 +246,7 @@ class Server(kserve.ModelServer):
         self._repository.draining = True
         if not rest.done():
             await asyncio.sleep(self._shutdown_delay)
+        end = time.monotonic() + self.grace_period
         self._rest_server._server.should_exit = True
         results = await asyncio.gather(
             rest, self._grpc.stop(self.grace_period), return_exceptions=True
@@ -256,7 +258,7 @@ class Server(kserve.ModelServer):
         self._decoder.stop()
         self._bodies.stop()
         if self._tracing is not None:
-            await asyncio.to_thread(self._tracing.stop)
+            await asyncio.to_thread(self._tracing.stop, end - time.monotonic())
         if stopped.done():
             stopped.result()
         for result in results:

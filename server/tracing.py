@@ -7,6 +7,8 @@ statistics take anyway. Triton's trace settings say which requests are traced.
 Imported only where traces are asked for, as the SDK is.
 """
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -22,10 +24,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.counted_exporter import CountedExporter
 from server.durations import Interval
 from server.otlp import Exporter
 from server.record import StageTrace
 from server.trace_settings import TraceSettings
+
+logger = logging.getLogger(__name__)
 
 MODEL: Final = "triton.model_name"
 VERSION: Final = "triton.model_version"
@@ -35,6 +40,9 @@ REQUEST_ID: Final = "triton.request_id"
 _LEFT_OUT: Final = "aperture.left_out"
 _UNNAMED: Final = "unknown_service"
 _ROUTE: Final = "http.route"
+
+_LAST_EXPORT_S: Final = (1.0, 3.0)
+"""How long the last spans may take, at least and at most, of what time is left."""
 
 
 class Tracing:
@@ -52,7 +60,9 @@ class Tracing:
             resource = resource.merge(Resource({SERVICE_NAME: server_name}))
         self._settings = settings
         self._provider = TracerProvider(resource=resource)
-        self._provider.add_span_processor(_Wanted(_make_exporter(exporter)))
+        self._exporter = CountedExporter(_make_exporter(exporter))
+        self._ended = _Wanted(self._exporter)
+        self._provider.add_span_processor(self._ended)
         self._tracer = self._provider.get_tracer("aperture")
 
     def asgi(self, app: ASGIApp, routes: Sequence[Route]) -> ASGIApp:
@@ -79,9 +89,22 @@ class Tracing:
             span.set_attribute(REQUEST_ID, request_id)
         return Stages(self._tracer)
 
-    def stop(self) -> None:
-        """Export what is left; blocks."""
-        self._provider.shutdown()
+    def stop(self, left_s: float) -> None:
+        """Export the last spans, and say how many were not exported since the start; blocks.
+
+        A receiver that cannot be reached is tried for 30 s by the SDK, which has no other limit.
+
+        Args:
+            left_s: What is left of the time in which the server is to end.
+        """
+        least_s, most_s = _LAST_EXPORT_S
+        last = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        last.start()
+        last.join(min(max(left_s, least_s), most_s))
+        self._exporter.shutdown()
+        count = self._ended.count
+        if lost := count - self._exporter.exported:
+            logger.warning("spans were not exported lost=%d of=%d", lost, count)
 
 
 class Stages:
@@ -102,12 +125,21 @@ class Stages:
 
 
 class _Wanted(BatchSpanProcessor):
-    """Exports all spans but those of requests that Triton's settings leave out."""
+    """Exports all sampled spans but those of requests that Triton's settings leave out.
+
+    Attributes:
+        count: How many it was given to export; all end in the event loop's thread.
+    """
+
+    count = 0
 
     def on_end(self, span: ReadableSpan) -> None:
         attributes = span.attributes or {}
-        if _LEFT_OUT not in attributes or MODEL in attributes:  # a stream may have both
-            super().on_end(span)
+        if _LEFT_OUT in attributes and MODEL not in attributes:  # a stream may have both
+            return
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.count += 1
+        super().on_end(span)
 
 
 class _TracedRoutes:

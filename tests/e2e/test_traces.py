@@ -1,5 +1,6 @@
 """Traces of a live server, as a receiver of OTLP over HTTP gets them."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -199,6 +200,25 @@ def test_what_the_sampler_leaves_out_is_not_sent(
     with live_server(tmp_path / "log", *flags) as server, server.client() as http:
         assert http.post("/inference", json=instances(noise_png(0))).status_code == 200
     assert received.spans == []
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_receiver_that_does_not_answer_holds_no_end_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    publish_colour_model(tmp_path / "repository", "colour")
+    flags = ["--model_repository", str(tmp_path / "repository")]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1000000")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with live_server(tmp_path / "log", *flags) as server, server.client() as http:
+            assert http.post("/inference", json=instances(noise_png(0))).status_code == 200
+    log = (tmp_path / "log").read_text()
+    assert "spans were not exported lost=5 of=5" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(
