@@ -13,11 +13,17 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ConfigError: The file is missing, empty, not UTF-8, or names a class twice.
     """
     try:
-        labels = tuple(path.read_text(encoding="utf-8").splitlines())
+        labels = tuple(line.decode("utf-8") for line in label_lines(path.read_bytes()))
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(path, f"cannot be read: {err}") from err
     check_labels(path, labels)
     return labels
+
+
+def label_lines(text: bytes) -> list[bytes]:
+    r"""The lines of a file of labels, which end with \n or \r\n and with nothing else."""
+    lines = [line.removesuffix(b"\r") for line in text.split(b"\n")]
+    return lines if lines[-1] else lines[:-1]
 
 
 def check_labels(path: Path, labels: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """JSON of requests: parsed within limits of depth and size."""
 
+import codecs
 from typing import Final
 
 import orjson
@@ -44,6 +45,7 @@ def parse_json_with_arrays(text: bytes, max_depth: int) -> object:
 
 
 def _parse_in_pieces(text: bytes, max_depth: int, *, arrays: bool) -> object:
+    text = text.removeprefix(codecs.BOM_UTF8)  # as RFC 8259 lets a parser do
     if len(text) <= _LARGE:
         return _parse(text, max_depth)
     rest, found = cut(text, max_depth, long_strings.LONG, arrays=arrays)

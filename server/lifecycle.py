@@ -194,7 +194,9 @@ def wanted_versions(
     made_from = stamp.by_version()
     chosen = choose_versions(config, made_from)
     if not chosen:
-        lies = ", ".join(map(str, made_from)) or f"none, expected {folder.path / '1'}"
+        lies = ", ".join(map(str, made_from)) or (
+            f"none, expected {folder.path / '1'} or another whole number with no zeros before it"
+        )
         raise LoadError(
             "at least one version must be available under the version policy of model "
             f"'{folder.name}'; the versions in {folder.path} are: {lies}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from contract.errors import ConfigError
-from contract.labels import read_labels
+from contract.labels import label_lines, read_labels
 from contract.model_config import ModelConfig
 from server.errors import LoadError
 
@@ -36,4 +36,4 @@ def _read(model_dir: Path, output: str, file: str, config: ModelConfig) -> tuple
 
 
 def _lines(path: Path) -> tuple[str, ...]:
-    return tuple(line.decode(errors="surrogateescape") for line in path.read_bytes().splitlines())
+    return tuple(line.decode(errors="surrogateescape") for line in label_lines(path.read_bytes()))

@@ -1,5 +1,6 @@
 """Long arrays in pieces: what they hold is what orjson, given the whole text, would say."""
 
+import codecs
 import contextlib
 import json
 from typing import Any
@@ -175,3 +176,10 @@ def test_many_strings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_cuts, "MOST_STRINGS", 3)
     with pytest.raises(RequestError, match="more than 3 strings"):
         parse_json_with_arrays(b'["a", "b", "c", "d"]', DEPTH)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    text = b'{"a": ["' + b"b" * 99 + b'"]}'
+    assert whole(parse_json(codecs.BOM_UTF8 + text, DEPTH)) == json.loads(text)
+    with pytest.raises(RequestError):
+        parse_json(codecs.BOM_UTF8 * 2 + text, DEPTH)

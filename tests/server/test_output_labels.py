@@ -20,10 +20,19 @@ def config(*files: str) -> ModelConfig:
 
 def test_each_output_has_the_labels_of_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "names").mkdir()
-    (tmp_path / "animals.txt").write_text("cat\r\ndog")
+    (tmp_path / "animals.txt").write_bytes(b"cat\r\n\rdog\x0c")
     (tmp_path / "names" / "places.txt").write_bytes("caf\xe9\n\x85\n".encode("latin-1"))
     labels = read_output_labels(tmp_path, config("animals.txt", "", "names/places.txt"))
-    assert labels == {"y0": ("cat", "dog"), "y2": ("caf\udce9", "\udc85")}
+    assert labels == {"y0": ("cat", "\rdog\x0c"), "y2": ("caf\udce9", "\udc85")}
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x85", "\u2028"])
+def test_a_task_has_no_label_of_several_lines(tmp_path: Path, end: str) -> None:
+    """Taken for two, it would give all that follow the names of others."""
+    (tmp_path / "labels.txt").write_bytes(f"cat{end}dog\nbird\n".encode())
+    one = replace(config("labels.txt"), parameters={"task": "image-classification"})
+    with pytest.raises(LoadError, match=r"label 0 is .* expected a name of one line"):
+        read_output_labels(tmp_path, one)
 
 
 def test_a_file_that_is_missing_is_named_with_its_output(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What one server answered, in a form in which equal answers are equal.
 
-Left out is what tells nothing: the order of outputs that nobody asked for (a hash map's in Triton),
-durations and points in time, and how a float32 is written in decimal.
+Left out is what tells nothing: the order of outputs (a hash map's in Triton, also of those that were
+asked for), durations and points in time, and how a float32 is written in decimal.
 """
 
 import json

@@ -4,9 +4,10 @@ docs/protocols.md has the same list. A difference is named by what holds of both
 third answer, of either server, is a failure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from tests.triton.compare import Answer, same
 
@@ -28,6 +29,15 @@ class Difference:
     what: str
     why: str
     holds: Holds
+
+
+def listed(heading: str) -> list[tuple[str, str]]:
+    """What the manual lists under a heading, and why."""
+    manual = (Path(__file__).parents[2] / "docs/protocols.md").read_text(encoding="utf-8")
+    _, _, rest = manual.partition(f"\n### {heading}\n")
+    table = rest.partition("\n#")[0].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in table if line.startswith("|")]
+    return [(what, why) for what, why in rows[2:]]
 
 
 def of(*names: str, triton: int, ours: int) -> Holds:
@@ -86,6 +96,36 @@ def configuration(theirs: Answer, ours: Answer) -> bool:
     for config in (triton, own):
         config.get("dynamic_batching", {}).pop("preferred_batch_size", None)
     return same(triton, own)
+
+
+def without_version_0(_name: str, theirs: Answer, ours: Answer) -> bool:
+    """The same index or metadata but for a version 0, or its not being there."""
+    if theirs.status == ours.status:
+        return same(_drop_0(theirs.body), ours.body)
+    shown = isinstance(theirs.body, dict) and theirs.body.get("versions") == ["0"]
+    return shown and "'wide' version 0 is not found" in ours.error
+
+
+def _drop_0(body: Any) -> Any:
+    if isinstance(body, list):
+        return [_drop_0(one) for one in body if one != "0" and not _is_0(one)]
+    return {key: _drop_0(value) for key, value in body.items()} if isinstance(body, dict) else body
+
+
+def _is_0(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("version") == "0"
+
+
+def classes(answer: Answer) -> list[str]:
+    """The classes of the only output."""
+    (output,) = answer.body["outputs"].values()
+    return list(output["data"])
+
+
+def ties_in_order(theirs: Sequence[str], ours: Sequence[str]) -> bool:
+    """Whether both have the same classes, best first, and ours those of equal scores by index."""
+    keys = [(-float(score), int(index)) for score, index in (one.split(":") for one in ours)]
+    return sorted(theirs) == sorted(ours) and keys == sorted(keys)
 
 
 def _trace_mode(name: str, theirs: Answer, ours: Answer) -> bool:
@@ -203,9 +243,50 @@ DIFFERENCES: Final = (
         of("an input too many", "inputs of numbers", "parameters {'a'", triton=400, ours=400),
     ),
     Difference(
-        "A body that is no JSON object, and settings of unknown names, are refused",
+        "A body that is no JSON object, and settings of unknown names or levels, are refused",
         "Triton ignores them, and a mistyped setting passes for one that was made.",
-        of("logging ", "trace ", "index []", "load with body []", triton=200, ours=400),
+        of(
+            *("logging {'log_what'", "logging []", "trace {'what'", "trace []"),
+            "trace {'trace_level': ['NEVER']}",
+            *("index []", "load with body []"),
+            triton=200,
+            ours=400,
+        ),
+    ),
+    Difference(
+        "A number of traces that is none, and `trace_rate` 0, are refused",
+        "Triton reads `1_000` as 1, and traces nothing at a rate of 0, as `trace_level` OFF does.",
+        of("trace {'trace_rate': '0'}", "trace {'trace_rate': '1_000'}", triton=200, ours=400),
+    ),
+    Difference(
+        "`unload_dependents` that is neither true nor false is refused",
+        "So Triton's gRPC does; its REST takes it for false.",
+        of("unload with dependents 1", triton=200, ours=400),
+    ),
+    Difference(
+        "A version's folder `0` is passed over",
+        "Triton's manual says that names that begin with a zero are ignored; Triton serves it.",
+        without_version_0,
+    ),
+    Difference(
+        "The classes of an FP16 output are answered",
+        "They are scores as any other; Triton refuses them.",
+        of("classification of FP16", triton=400, ours=200),
+    ),
+    Difference(
+        "Classes of equal scores are in the order of their indices",
+        "So they are in Triton where they are few; of many, its sort keeps no order.",
+        lambda name, theirs, ours: (
+            name == "classes of equal scores" and ties_in_order(*map(classes, (theirs, ours)))
+        ),
+    ),
+    Difference(
+        "A label ends before `\\r\\n`, too",
+        "Triton has the `\\r` of a file from Windows in each of its labels.",
+        lambda name, theirs, ours: (
+            name == "labels of lines with \\r"
+            and [one.removesuffix("\r") for one in classes(theirs)] == classes(ours)
+        ),
     ),
     Difference(
         "A memory registration that is no JSON object is refused as that",

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from server.protocol import oip_pb2 as oip
 from tests.triton.grpc_case import RpcCase, rpc
 from tests.triton.grpc_settings import settings
-from tests.triton.models import DATATYPES
+from tests.triton.models import DATATYPES, WIDTH
 
 
 def grpc_cases() -> list[RpcCase]:
@@ -79,6 +79,8 @@ def _information() -> Iterator[RpcCase]:
         asked = {"model_name": name, "model_version": version, "inputs": [number]}
         if name != "counted":
             yield _infer(f"ModelInfer {name} {version}", **asked)
+    for version in ("", "0"):
+        yield rpc(f"versions of wide {version}", "ModelMetadata", name="wide", version=version)
 
 
 def _typed() -> Iterator[RpcCase]:
@@ -130,6 +132,9 @@ def _raw() -> Iterator[RpcCase]:
     types = [_tensor(name, name, [1, 2]) for name in DATATYPES]
     raw = tuple(array.tobytes() for array in arrays)
     yield _infer("all datatypes", model_name="types", inputs=types, raw=raw)
+    asked = [{"name": "FP16_OUT", "parameters": {"classification": {"int64_param": 1}}}]
+    half = {"model_name": "types", "inputs": types, "raw": raw, "outputs": asked}
+    yield _infer("classes of FP16", **half)
     strings = {"model_name": "strings", "inputs": [_tensor("text", "BYTES", [1, 2])]}
     for label, data in (
         ("", b"\1\0\0\0a\0\0\0\0"),
@@ -140,6 +145,10 @@ def _raw() -> Iterator[RpcCase]:
     ):
         yield _infer(f"raw strings{label}", **strings, raw=(data,))
     rows = {"model_name": "unbatched", "raw": (np.ones(6, np.float32).tobytes(),)}
+    scores = np.array([index % 3 for index in range(WIDTH)], np.float32)
+    wide = {"inputs": [_tensor("values", "FP32", [1, WIDTH])], "raw": (scores.tobytes(),)}
+    asked = [{"name": "scores", "parameters": {"classification": {"int64_param": WIDTH}}}]
+    yield _infer("classes of equal scores", model_name="wide", **wide, outputs=asked)
     yield _infer("no batch axis", **rows, inputs=[_tensor("rows", "FP32", [2, 3])])
     yield _infer("no batch axis, wrong shape", **rows, inputs=[_tensor("rows", "FP32", [3, 2])])
 

@@ -3,15 +3,19 @@
 Statuses are gRPC's numbers.
 """
 
+import base64
 from typing import Final
 
+from server.bytes_elements import split_elements
 from tests.triton.compare import Answer, same
 from tests.triton.differences import (
     Difference,
     configuration,
     of,
     server_metadata,
+    ties_in_order,
     without_request_id,
+    without_version_0,
 )
 
 _OK: Final = 0
@@ -31,6 +35,14 @@ def _trace_mode(_name: str, theirs: Answer, ours: Answer) -> bool:
     settings = [dict(answer.body["settings"]) for answer in (theirs, ours)]
     modes = [one.pop("trace_mode")["value"] for one in settings]
     return modes == [["triton"], ["opentelemetry"]] and same(*settings)
+
+
+def _raw_classes(answer: Answer) -> list[str]:
+    """The classes of the only output."""
+    (output,) = answer.body["outputs"].values()
+    raw = memoryview(base64.b64decode(output["raw"]))
+    elements = split_elements("", int(output["shape"][-1]), raw, "")
+    return [element.decode() for element in elements]
 
 
 def _unknown(name: str, theirs: Answer, ours: Answer) -> bool:
@@ -90,6 +102,28 @@ GRPC_DIFFERENCES: Final = (
         of("log log_what", "trace what", triton=_OK, ours=_INVALID),
     ),
     Difference(
+        "A number of traces that is none, and `trace_rate` 0, are refused",
+        "Triton reads `1_000` as 1, and traces nothing at a rate of 0, as `trace_level` OFF does.",
+        of("trace trace_rate ['0']", "trace trace_rate ['1_000']", triton=_OK, ours=_INVALID),
+    ),
+    Difference(
+        "A version's folder `0` is passed over",
+        "Triton's manual says that names that begin with a zero are ignored; Triton serves it.",
+        without_version_0,
+    ),
+    Difference(
+        "The classes of an FP16 output are answered",
+        "They are scores as any other; Triton refuses them.",
+        of("classes of FP16", triton=_INVALID, ours=_OK),
+    ),
+    Difference(
+        "Classes of equal scores are in the order of their indices",
+        "So they are in Triton where they are few; of many, its sort keeps no order.",
+        lambda name, theirs, ours: (
+            name == "classes of equal scores" and ties_in_order(*map(_raw_classes, (theirs, ours)))
+        ),
+    ),
+    Difference(
         "Traces are OpenTelemetry's, and need no file",
         "`trace_mode` is opentelemetry, where Triton's default writes files of its own.",
         _trace_mode,
@@ -98,7 +132,7 @@ GRPC_DIFFERENCES: Final = (
         "Texts of refused parameters and settings are those of REST",
         "They say what was got and what is expected.",
         of(
-            *("classification", "parameter ", "log ", "trace ", "load "),
+            *("classification", "parameter ", "log ", "trace ", "load ", "unload "),
             triton=_INVALID,
             ours=_INVALID,
         ),

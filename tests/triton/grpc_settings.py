@@ -32,6 +32,8 @@ def _settings() -> Iterator[RpcCase]:
     for model in ("", "simple", "nobody"):
         yield rpc(f"trace settings {model}", "TraceSetting", model_name=model)
     for key, values in (
+        ("trace_rate", ["0"]),
+        ("trace_rate", ["1_000"]),
         ("trace_rate", ["10"]),
         ("trace_rate", []),
         ("trace_rate", ["x"]),
@@ -57,6 +59,11 @@ def _repository() -> Iterator[RpcCase]:
     yield rpc("index ready", "RepositoryIndex", ready=True)
     yield rpc("load nobody", "RepositoryModelLoad", model_name="nobody")
     yield rpc("unload nobody", "RepositoryModelUnload", model_name="nobody")
+    for flag in ({"int64_param": 1}, {"bool_param": True}):
+        asked = {"model_name": "picked", "parameters": {"unload_dependents": flag}}
+        unload = ParseDict(asked, oip.RepositoryModelUnloadRequest())
+        yield RpcCase(f"unload with dependents {flag}", "RepositoryModelUnload", (unload,))
+    yield rpc("load what was unloaded", "RepositoryModelLoad", model_name="picked")
     for key, value in (
         ("config", {"string_param": "{"}),
         ("config", {"bool_param": True}),

@@ -25,8 +25,8 @@ CODED: Final = "names/latin-1.txt"
 
 
 def write_models(repository: Path) -> None:
-    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional`, `picked` and
-    `versions`.
+    """`colour`, `simple`, `counted`, `strings`, `types`, `labelled`, `unbatched`, `optional`, `picked`,
+    `wide` and `versions`.
     """
     publish_colour_model(repository, "colour")
     _write(repository, "simple", _simple_config("simple"), _simple)
@@ -40,6 +40,9 @@ def write_models(repository: Path) -> None:
     _write(repository, "unbatched", _UNBATCHED, _unbatched)
     _write(repository, "optional", _OPTIONAL, _optional)
     _write(repository, "picked", _PICKED, _picked)
+    for number in (0, 1):
+        _write(repository, "wide", _WIDE, _wide, number)
+    (repository / "wide/lines.txt").write_bytes(b"zero\r\none\rand more\r\ntwo\n")
     for number in (1, 2, 3):
         _write(repository, "versions", _VERSIONS, partial(_plus, number), number)
 
@@ -105,6 +108,16 @@ _PICKED: Final = (
     + _tensor("input", "index", "INT64", "1")
     + _tensor("output", "number", "FP32", "1")
 )
+WIDTH: Final = 40
+"""So many scores of which some are equal are sorted otherwise than few."""
+
+_WIDE: Final = (
+    _head("wide", 4)
+    + _tensor("input", "values", "FP32", f"{WIDTH}")
+    + _tensor("output", "scores", "FP32", f"{WIDTH}")
+    + _tensor("output", "lines", "FP32", f"{WIDTH}", 'label_filename: "lines.txt" ')
+    + "version_policy: { all {} }\n"
+)
 _VERSIONS: Final = (
     _head("versions", 4)
     + _tensor("input", "number", "FP32", "1")
@@ -154,6 +167,14 @@ def _labelled() -> onnx.GraphProto:
     names = ("values", "scores", "plain", "coded")
     values = [_value(name, TensorProto.FLOAT, "batch", 5) for name in names]
     nodes = [helper.make_node("Identity", ["values"], [name]) for name in names[1:]]
+    return _graph(nodes, values[:1], values[1:])
+
+
+def _wide() -> onnx.GraphProto:
+    values = [
+        _value(name, TensorProto.FLOAT, "batch", WIDTH) for name in ("values", "scores", "lines")
+    ]
+    nodes = [helper.make_node("Identity", ["values"], [name]) for name in ("scores", "lines")]
     return _graph(nodes, values[:1], values[1:])
 
 

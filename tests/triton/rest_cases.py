@@ -3,11 +3,11 @@
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from tests.triton.models import DATATYPES
+from tests.triton.models import DATATYPES, WIDTH
 from tests.triton.rest_case import (
     HEADER_LENGTH,
     SIMPLE,
@@ -20,6 +20,8 @@ from tests.triton.rest_case import (
 )
 from tests.triton.rest_refusals import refusals
 from tests.triton.rest_settings import settings
+
+_WIDE: Final = "/v2/models/wide"
 
 
 def rest_cases() -> list[Case]:
@@ -79,6 +81,8 @@ def _information() -> Iterator[Case]:
             yield Case(f"version {version} statistics", f"{path}/stats")
         body = request(tensor("number", "FP32", [1, 1], [5]))
         yield Case(f"version {version} infer", f"{path}/infer", body)
+    yield Case("versions of wide", _WIDE)
+    yield Case("version 0 of wide", f"{_WIDE}/versions/0")
     for suffix in ("", "/ready", "/config", "/stats", "/versions/1"):
         yield Case(f"unknown model{suffix}", f"/v2/models/nobody{suffix}")
     yield Case("unknown model infer", "/v2/models/nobody/infer", simple())
@@ -125,7 +129,7 @@ def _datatypes() -> Iterator[Case]:
     half = np.array([1.5, -2], np.float16)
     body = with_binary(request(*every.values(), outputs=asked), half)
     yield Case("datatypes in JSON", "/v2/models/types/infer", *body)
-    for name in ("BOOL", "INT8", "UINT64", "FP64"):
+    for name in ("BOOL", "INT8", "UINT64", "FP16", "FP64"):
         asked = [{"name": f"{name}_OUT", "parameters": {"classification": 1}}]
         body = with_binary(request(*every.values(), outputs=asked), half)
         yield Case(f"classification of {name}", "/v2/models/types/infer", *body)
@@ -205,6 +209,12 @@ def _outputs() -> Iterator[Case]:
     for name in ("scores", "coded"):
         body = request(values, outputs=[{"name": name, "parameters": both}])
         yield Case(f"classification of {name}, binary", "/v2/models/labelled/infer", body)
+    scores = tensor("values", "FP32", [1, WIDTH], [index % 3 for index in range(WIDTH)])
+    asked = [{"name": "scores", "parameters": {"classification": WIDTH}}]
+    yield Case("classes of equal scores", f"{_WIDE}/infer", request(scores, outputs=asked))
+    scores = tensor("values", "FP32", [1, WIDTH], [-index for index in range(WIDTH)])
+    asked = [{"name": "lines", "parameters": {"classification": 4}}]
+    yield Case("labels of lines with \\r", f"{_WIDE}/infer", request(scores, outputs=asked))
     asked = [{"name": "OUTPUT0", "parameters": {"classification": 2}}]
     yield Case("classification without labels", SIMPLE, simple(outputs=asked))
     body = request(
@@ -227,6 +237,7 @@ def _envelopes() -> Iterator[Case]:
             yield Case(f"{key} {value!r}", SIMPLE, simple(parameters={key: value}))
     yield Case("parameters of Triton", SIMPLE, simple(parameters={"triton_x": 1}))
     yield Case("sequence flags", SIMPLE, simple(parameters={"sequence_start": True}))
+    yield Case("byte order mark", SIMPLE, b"\xef\xbb\xbf" + simple())
     yield Case("other keys", SIMPLE, simple(what=1))
     yield Case("gzip", SIMPLE, gzip.compress(simple()), {"Content-Encoding": "gzip"})
     yield Case("deflate", SIMPLE, zlib.compress(simple()), {"Content-Encoding": "deflate"})

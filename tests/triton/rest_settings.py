@@ -21,6 +21,9 @@ _LOGGING: Final[list[Any]] = [
 _TRACES: Final[list[Any]] = [
     {"trace_level": ["TIMESTAMPS"]},
     {"trace_level": ["OFF"]},
+    {"trace_rate": "0"},
+    {"trace_rate": "1_000"},
+    {"trace_rate": " +9"},
     {"trace_rate": "10"},
     {"trace_rate": None},
     {"trace_rate": "x"},
@@ -73,6 +76,10 @@ def _repository() -> Iterator[Case]:
     models = "/v2/repository/models"
     yield Case("load an unknown model", f"{models}/nobody/load", b"")
     yield Case("unload an unknown model", f"{models}/nobody/unload", b"")
+    for value in (1, True):
+        body = json.dumps({"parameters": {"unload_dependents": value}}).encode()
+        yield Case(f"unload with dependents {value}", f"{models}/picked/unload", body)
+    yield Case("load what was unloaded", f"{models}/picked/load", b"")
     parameters: list[Any] = [{"config": "{"}, {"config": 5}, {"config": '{"what": 1}'}, {"x": "1"}]
     parameters += [{"file:1/model.onnx": "AAAA"}, {"config": '{"max_batch_size": -1}'}, 5]
     for each in parameters:

@@ -8,7 +8,7 @@ import pytest
 from tests.triton.call import call
 from tests.triton.compare import Answer, same
 from tests.triton.conftest import Pair
-from tests.triton.differences import Difference
+from tests.triton.differences import Difference, listed
 from tests.triton.grpc_case import RpcCase
 from tests.triton.grpc_cases import grpc_cases
 from tests.triton.grpc_differences import GRPC_DIFFERENCES
@@ -41,6 +41,10 @@ def test_names_of_cases_are_unique() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_answer_is_tritons(answers: Answers, case: RpcCase) -> None:
     explained_by(case, *answers[case.name])
+
+
+def test_the_manual_lists_each_difference() -> None:
+    assert listed("Over gRPC") == [(one.what, one.why) for one in GRPC_DIFFERENCES]
 
 
 def test_each_difference_is_met(answers: Answers) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.triton.compare import Answer, ask, same
 from tests.triton.conftest import Pair
-from tests.triton.differences import DIFFERENCES, Difference
+from tests.triton.differences import DIFFERENCES, Difference, listed
 from tests.triton.rest_case import Case, request, tensor
 from tests.triton.rest_cases import rest_cases
 
@@ -41,6 +41,10 @@ def test_names_of_cases_are_unique() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_answer_is_tritons(answers: Answers, case: Case) -> None:
     explained_by(case, *answers[case.name])
+
+
+def test_the_manual_lists_each_difference() -> None:
+    assert listed("Over REST") == [(one.what, one.why) for one in DIFFERENCES]
 
 
 def test_each_difference_is_met(answers: Answers) -> None:
