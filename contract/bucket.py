@@ -1,7 +1,7 @@
 """What is done with the objects of a bucket.
 
-It is any store that fsspec has a package for: s3:// with s3fs, gs:// with gcsfs. Credentials and endpoints
-are those of the store's own SDK: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, a mounted secret, a role. A
+It is a store of one of the schemes of locations.py: s3:// with s3fs, gs:// with gcsfs. Credentials and
+endpoints are those of the store's own SDK: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, a mounted secret, a role. A
 bucket has no folders and no renames; what it has is that an object appears whole or not at all, and
 that an upload may ask to be refused where the object exists (`If-None-Match: *`).
 """
@@ -17,12 +17,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contract.errors import BucketError
-from contract.locations import Bucket
+from contract.locations import PACKAGES, Bucket
 from contract.objects import Entry
 
 _CHUNK_BYTES: Final = 16 << 20
 _ABANDONED_AFTER: Final = timedelta(days=1)
-_PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 _MOST_TEXT_BYTES: Final = 1 << 20
 _OPTIONS: Final = {"max_pool_connections": 16, "connect_timeout": 5, "read_timeout": 15}
 """botocore's; it opens 10 connections at most, where nothing else is said."""
@@ -243,12 +242,10 @@ def _open_filesystem(bucket: Bucket, *, hasty: bool) -> Any:
         # Each listing is to be a new one. Clients are shared, because to make one takes long.
         made = fsspec.filesystem(scheme, use_listings_cache=False, **options)
     except ImportError as err:
-        package = _PACKAGES.get(scheme, f"fsspec's package for {scheme}")
+        package = PACKAGES[scheme]
         hint = "'aperture-vision[s3]'" if scheme == "s3" else package
         reason = f"needs {package}, which is not installed: pip install {hint}"
         raise BucketError("open", bucket.url, reason) from err
-    except ValueError as err:
-        raise BucketError("open", bucket.url, f"{err}; expected s3://, gs:// or the like") from err
     if hasty:
         made.retries = _HASTY_TRIES  # s3fs takes it from there alone
     return made

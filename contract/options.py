@@ -11,18 +11,33 @@ import argparse
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from contract.errors import OptionsError
+from contract.locations import parse_path
 
 _MOST_SHOWN = 100  # characters of a value in a message
 _NEAR = 0.6  # of difflib's ratio: what a slip of the keyboard or a forgotten word leaves
+
+LocalPath: TypeAlias = Annotated[Path, BeforeValidator(parse_path)]
+"""An option that is a folder or file of this machine: a URL would be the path of an odd folder."""
 
 
 class Options(BaseModel):
@@ -185,6 +200,8 @@ def _type_name(annotation: Any) -> str:
         return "|".join(_type_name(arg) for arg in get_args(annotation) if arg is not type(None))
     if origin is tuple:
         return "list"
+    if origin is Annotated:
+        return _type_name(get_args(annotation)[0])
     name = getattr(annotation, "__name__", str(annotation))
     return {"Path": "path", "str": "text", "Bucket": "url"}.get(name, name)
 

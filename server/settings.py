@@ -1,14 +1,13 @@
 """The server's options: each a flag, and a variable APERTURE_ + upper-case name."""
 
 import itertools
-from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from contract.demands import parse_resource
-from contract.locations import Location, parse_folder, parse_location
-from contract.options import Options
+from contract.locations import Location, parse_location
+from contract.options import LocalPath, Options
 from contract.pictures import DEFAULT_MAX_PIXELS
 from server.rendering import BoxOrder
 
@@ -25,7 +24,7 @@ class ServerOptions(Options):
     model_repository: Annotated[Location | None, BeforeValidator(parse_location)] = Field(
         None, description="folder of model folders, in Triton's layout; or s3://BUCKET/PREFIX"
     )
-    bucket_cache_dir: Path | None = Field(
+    bucket_cache_dir: LocalPath | None = Field(
         None,
         description="with a bucket, folder for the copies of what is served, kept for the next "
         "start; a temporary one if not given",
@@ -33,7 +32,7 @@ class ServerOptions(Options):
     model_name: str | None = Field(
         None, description="with --model_dir, the name that one model answers to"
     )
-    model_dir: Annotated[Path | None, BeforeValidator(parse_folder)] = Field(
+    model_dir: LocalPath | None = Field(
         None, description="one model's folder, or a whole repository, as KServe mounts it"
     )
     model_control_mode: Literal["none", "poll", "explicit"] = Field(
@@ -77,7 +76,7 @@ class ServerOptions(Options):
         description="do not serve a model whose execution provider fails; else the next one is "
         "tried: tensorrt, cuda, openvino, cpu",
     )
-    engine_cache_dir: Path | None = Field(
+    engine_cache_dir: LocalPath | None = Field(
         None,
         description="folder for TensorRT's engines of versions whose folders cannot be written to",
     )

@@ -17,6 +17,7 @@ from typing import Final, NoReturn, TypeVar
 from contract.cgroup import cpu_limit
 from contract.errors import ContractError, OptionsError
 from contract.hardware import available_cpus
+from contract.locations import parse_path
 from contract.options import (
     OptionRow,
     Options,
@@ -204,8 +205,17 @@ def _parser(hyperparameters: type[Hyperparameters]) -> argparse.ArgumentParser:
                 "--hyperparameters", type=Path, metavar="FILE", help="flat JSON object of them"
             )
         if name == "sample-data":
-            command.add_argument("dir", type=Path, metavar="DIR", help="dataset folder to write")
+            command.add_argument(
+                "dir", type=_local_path, metavar="DIR", help="dataset folder to write"
+            )
     return parser
+
+
+def _local_path(text: str) -> Path:
+    try:
+        return Path(str(parse_path(text)))
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
 
 
 def _refuse_unknown(rest: Sequence[str], namespace: argparse.Namespace) -> None:

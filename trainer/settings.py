@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from contract.errors import RepositoryError
 from contract.locations import Bucket, Location, parse_location
-from contract.options import Options
+from contract.options import LocalPath, Options
 from contract.precision import MAX_LOSS
 from contract.repository import check_model_name
 from trainer.tasks import TaskName
@@ -41,18 +41,18 @@ class FitSettings(Options):
         description="Dataset with train/, validation/ and perhaps test/: a folder, or "
         "s3://BUCKET/PREFIX"
     )
-    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
+    data_cache_dir: LocalPath | None = Field(default=None, description=_CACHE_TEXT)
     model_repository: Place = Field(
         description="Where the finished model is published: a folder, or s3://BUCKET/PREFIX"
     )
     name: ModelName = Field(description="Name of the published model")
-    output_dir: Path | None = Field(
+    output_dir: LocalPath | None = Field(
         default=None, description="Checkpoints, logs and metrics of the run; runs/NAME if not given"
     )
-    tensorboard_dir: Path | None = Field(
+    tensorboard_dir: LocalPath | None = Field(
         default=None, description="TensorBoard's event files; OUTPUT_DIR/tensorboard if not given"
     )
-    checkpoint_input: Path | None = Field(
+    checkpoint_input: LocalPath | None = Field(
         default=None,
         description=(
             "A former run's folder: the same training goes on there, another one starts with its "
@@ -82,7 +82,7 @@ class FitSettings(Options):
 class ExportSettings(Options):
     """Options of `aperture-train export`."""
 
-    checkpoint: Path = Field(description="Checkpoint folder, or a run's output folder")
+    checkpoint: LocalPath = Field(description="Checkpoint folder, or a run's output folder")
     model_repository: Place = Field(
         description="Where the model is published: a folder, or s3://BUCKET/PREFIX"
     )
@@ -92,7 +92,7 @@ class ExportSettings(Options):
         description="Dataset folder, or s3://BUCKET/PREFIX, on whose validation/ the precisions that this machine can "
         "serve are measured; without it the run's own measurement is published, if there is one",
     )
-    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
+    data_cache_dir: LocalPath | None = Field(default=None, description=_CACHE_TEXT)
     skip_bad_images: bool = Field(
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
@@ -134,9 +134,9 @@ class EvaluateSettings(Options):
 
     task: TaskName = Field(default="image-classification", description="What the model does")
     data: Place = Field(description="Dataset folder, or s3://BUCKET/PREFIX")
-    data_cache_dir: Path | None = Field(default=None, description=_CACHE_TEXT)
+    data_cache_dir: LocalPath | None = Field(default=None, description=_CACHE_TEXT)
     split: SplitName = Field(default="test", description="Part of the dataset")
-    checkpoint: Path | None = Field(
+    checkpoint: LocalPath | None = Field(
         default=None, description="Evaluate this checkpoint folder, or a run's newest checkpoint"
     )
     model_repository: Annotated[Location | None, BeforeValidator(parse_location)] = Field(
@@ -153,7 +153,9 @@ class EvaluateSettings(Options):
     skip_bad_images: bool = Field(
         default=False, description="Leave out files that are no readable pictures, and go on"
     )
-    output: Path | None = Field(default=None, description="Write the metrics to this JSON file")
+    output: LocalPath | None = Field(
+        default=None, description="Write the metrics to this JSON file"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "EvaluateSettings":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.locations import Bucket, absolute, parse_location
+from contract.locations import PACKAGES, Bucket, absolute, parse_location, parse_path
 
 WITHOUT = """
 import sys
@@ -27,6 +27,7 @@ except BucketError as err:
         ("models", "models"),
         ("s3://b/models/", Bucket("s3://b/models")),
         ("gs://b", Bucket("gs://b")),
+        ("S3://B/m", Bucket("s3://B/m")),
         ("file:///a%20b/c", Path("/a b/c")),
         (Path("models"), Path("models")),
     ],
@@ -35,12 +36,30 @@ def test_a_url_is_a_bucket_and_all_else_a_folder(written: object, meant: object)
     assert parse_location(written) == meant
 
 
-@pytest.mark.parametrize(
-    "url", ["s3:///models", "://b", "s3://b/m?x=1", "s3://b/m#x", "a::s3://b/m"]
-)
-def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a folder, or a URL such as s3://BUCKET/PREFIX"):
+OTHERS = [
+    *("http://127.0.0.1:9/models", "https://nonexistent.invalid/models", "ftp://127.0.0.1:9/x"),
+    *("github://a:b@main/", "memory://b/m", "gcs://b/m", "://b", "s3:///models", "s3://b/m?x=1"),
+    *("s3://b/m#x", "a::s3://b/m", "file://host/models", "file:///models?x=1"),
+]
+
+
+@pytest.mark.parametrize("url", OTHERS)
+def test_other_urls_are_refused_with_those_that_are_not(url: str) -> None:
+    with pytest.raises(
+        ValueError, match="expected a folder, or a URL: file:///FOLDER, s3://"
+    ) as no:
         parse_location(url)
+    assert url in str(no.value)
+    assert all(f"{scheme}://BUCKET/PREFIX" in str(no.value) for scheme in PACKAGES)
+    assert "\n" not in str(no.value)
+
+
+@pytest.mark.parametrize("url", ["s3://b/m", "gs://b", "http://127.0.0.1:9/models", "://b"])
+def test_a_path_of_this_machine_is_no_url(url: str) -> None:
+    with pytest.raises(ValueError, match="expected a path of this machine, not a URL"):
+        parse_path(url)
+    assert parse_path("a:b/c") == "a:b/c"
+    assert parse_path("file:///a%20b/c") == Path("/a b/c")
 
 
 def test_a_place_in_a_bucket_is_absolute() -> None:

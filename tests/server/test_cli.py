@@ -19,7 +19,15 @@ EXPLICIT = ["--model_repository", "a", "--model_control_mode", "explicit"]
         (["--model_repository", "a", "--model_name", "n"], "--model_dir, which is not given"),
         (
             ["--model_dir", "s3://b/m"],
-            "model_dir: got 's3://b/m', expected a folder; a bucket is a",
+            "model_dir: got 's3://b/m', expected a path of this machine, not a URL",
+        ),
+        (
+            ["--model_repository", "http://127.0.0.1:9/models"],
+            "model_repository: got 'http://127.0.0.1:9/models', expected a folder, or a URL: file:",
+        ),
+        (
+            ["--model_repository", "s3://b/m", "--bucket_cache_dir", "s3://b/cache"],
+            "bucket_cache_dir: got 's3://b/cache', expected a path of this machine, not a URL",
         ),
         (["--model_repository", "a", "--http_port", "0"], "http_port: got '0', expected int in"),
         (["--model_repository", "a", "--htp_port", "9"], "htp_port: unknown option; did you mean"),

@@ -64,6 +64,52 @@ def test_weights_named_by_pretrained_and_another_model_exit_2(
     assert line.startswith("pretrained: got 'some/id' beside model 'resnet-18'; expected one of")
 
 
+PLACED = {
+    "fit": {"data": "d", "model_repository": "r", "name": "m", "task": "image-classification"},
+    "export": {"checkpoint": "c", "model_repository": "r", "name": "m"},
+    "evaluate": {"data": "d", "model_repository": "r", "name": "m"},
+    "train": {"algorithm": "image-classification"},
+}
+NOT_LOCAL = "expected a path of this machine, not a URL"
+NO_BUCKET = "expected a folder, or a URL: file:///FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX"
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "url", "expected"),
+    [
+        ("fit", "data", "https://nonexistent.invalid/data", NO_BUCKET),
+        ("fit", "model_repository", "github://a:b@main/", NO_BUCKET),
+        ("fit", "output_dir", "s3://b/runs", NOT_LOCAL),
+        ("export", "data", "ftp://127.0.0.1:9/x", NO_BUCKET),
+        ("export", "model_repository", "memory://b", NO_BUCKET),
+        ("export", "checkpoint", "s3://b/runs", NOT_LOCAL),
+        ("evaluate", "data", "http://127.0.0.1:9/x", NO_BUCKET),
+        ("evaluate", "model_repository", "ftp://127.0.0.1:9/x", NO_BUCKET),
+        ("evaluate", "output", "s3://b/metrics.json", NOT_LOCAL),
+        ("train", "archive", "s3://b/model.tar.gz", NOT_LOCAL),
+    ],
+)
+def test_a_place_that_cannot_be_used_exits_2_and_says_which_can(
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    url: str,
+    expected: str,
+) -> None:
+    flags = (f"--{key}={value}" for key, value in {**PLACED[command], name: url}.items())
+    assert aperture_train(command, *flags) == 2
+    assert problems(capsys.readouterr().err) == [f"{name}: got {url!r}, {expected}"]
+
+
+def test_sample_data_are_not_drawn_into_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert aperture_train("sample-data", "s3://b/data") == 2
+    assert NOT_LOCAL in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_unknown_flag_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert aperture_train(*REQUIRED, "--lerning_rate", "1") == 2
     assert problems(capsys.readouterr().err) == [

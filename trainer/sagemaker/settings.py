@@ -1,11 +1,10 @@
 """What `aperture-train train` is told besides the container's own files. Imports nothing heavy."""
 
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from contract.options import Options
+from contract.options import LocalPath, Options
 from trainer.sagemaker.folders import BASE_DIR
 from trainer.settings import ModelName
 
@@ -31,15 +30,15 @@ class TrainSettings(Options):
     algorithm: Annotated[AlgorithmName, BeforeValidator(_algorithm)] = Field(
         description="SageMaker's algorithm; the URI of its image or the id of a detection model too"
     )
-    base_dir: Path = Field(
+    base_dir: LocalPath = Field(
         default=BASE_DIR, description="The container's folder; SAGEMAKER_BASE_DIR if not given"
     )
     name: ModelName = Field(default="model", description="Name of the model in its repository")
-    archive: Path | None = Field(
+    archive: LocalPath | None = Field(
         default=None,
         description="Write the model folder into this model.tar.gz too, as SageMaker itself would",
     )
-    workspace: Path | None = Field(
+    workspace: LocalPath | None = Field(
         default=None,
         description="Folder of this job alone for streamed channels, fetched objects and the "
         "unpacked model channel; a temporary one if not given",
