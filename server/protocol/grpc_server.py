@@ -17,6 +17,7 @@ from server.settings import ServerOptions
 SERVICE: Final = "inference.GRPCInferenceService"
 
 _HEADERS_AND_TENSORS: Final = 1024 * 1024  # beside the pictures, in a message of the largest body
+_MOST: Final = (1 << 31) - 1  # an int of C; no message of protobuf is longer
 _COMPRESSION: Final = {  # what gRPC's core makes of these levels
     "none": grpc.Compression.NoCompression,
     "low": grpc.Compression.Gzip,
@@ -84,10 +85,10 @@ class GrpcServer:
 
 
 def channel_options(options: ServerOptions) -> list[tuple[str, int]]:
-    """The options as gRPC's channel arguments."""
+    """The options as gRPC's channel arguments; at the most that it takes, where they are more."""
     limit = options.http_max_input_size + _HEADERS_AND_TENSORS
     recv_ping_interval_ms = options.grpc_http2_min_recv_ping_interval_without_data
-    return [
+    arguments = [
         ("grpc.max_receive_message_length", limit),
         ("grpc.max_send_message_length", -1),  # server/version.py refuses what is too large
         ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared port
@@ -98,3 +99,4 @@ def channel_options(options: ServerOptions) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", recv_ping_interval_ms),
         ("grpc.http2.max_ping_strikes", options.grpc_http2_max_ping_strikes),
     ]
+    return [(name, min(value, _MOST)) for name, value in arguments]
