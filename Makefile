@@ -32,9 +32,9 @@ demo: $(STAMP)
 test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP) $(SAGEMAKER_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
-# Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt.
+# Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt. RUN_AS=0:0 is the trainer's user.
 images:
-	$(PYTHON) images.py $(if $(EXTRA),--extra $(EXTRA)) $(if $(BASE_IMAGE),--base_image $(BASE_IMAGE)) $(if $(SOURCE),--source $(SOURCE))
+	$(PYTHON) images.py $(if $(EXTRA),--extra $(EXTRA)) $(if $(BASE_IMAGE),--base_image $(BASE_IMAGE)) $(if $(SOURCE),--source $(SOURCE)) $(if $(RUN_AS),--run_as $(RUN_AS))
 
 # Builds the images on a base that debootstrap makes, and runs them; as root, with buildah.
 test-images: $(STAMP)

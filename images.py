@@ -67,6 +67,7 @@ class Build:
         source: Where the source code is published, or nothing.
         revision: The commit, or nothing; no label is made of nothing.
         context: The folder that is built.
+        run_as: Whom the trainer runs as, UID:GID; that of the Dockerfile if None. The tag is the same.
     """
 
     image: str
@@ -76,6 +77,7 @@ class Build:
     source: str = ""
     revision: str = ""
     context: Path = ROOT
+    run_as: str | None = None
 
     @property
     def tag(self) -> str:
@@ -98,11 +100,24 @@ def main() -> None:
     flags.add_argument("--base_image", help="an image with Python 3.11 in the Dockerfile's place")
     flags.add_argument("--source", default="", help="the label org.opencontainers.image.source")
     flags.add_argument("--engine", choices=ENGINES, help="the first that works, if not given")
+    flags.add_argument(
+        "--run_as", help="UID:GID of the training image in place of 1000:1000; SageMaker's is 0:0"
+    )
     given = flags.parse_args()
+    if given.run_as and given.image == "serve":
+        flags.error("--run_as is of the training image; the server writes nothing, whoever it is")
     try:
         engine = given.engine or working_engine()
         for image in [given.image] if given.image else IMAGES:
-            build = Build(image, given.extra, given.base_image, version(), given.source, revision())
+            build = Build(
+                image,
+                given.extra,
+                given.base_image,
+                version(),
+                given.source,
+                revision(),
+                run_as=given.run_as if image == "train" else None,
+            )
             build_image(engine, build, os.environ)
             print(f"{build.tag}  {size(engine, build.tag)}  by {engine}", flush=True)
     except ImagesError as err:
@@ -144,7 +159,7 @@ def build_command(
         ImagesError: A variable of pip names what the build cannot see.
     """
     _check_indexes(environ)
-    arguments = {"EXTRA": build.extra, "BASE_IMAGE": build.base_image}
+    arguments = {"EXTRA": build.extra, "BASE_IMAGE": build.base_image, "RUN_AS": build.run_as}
     # No time of the build: the image has it, and a label of it would make each build another image.
     labels = {
         f"{_LABEL}.source": build.source,

@@ -37,6 +37,15 @@ def test_training_image_says_what_an_engine_needs(training: Image) -> None:
     assert config["StopSignal"] == "SIGTERM"
 
 
+@pytest.mark.usefixtures("training")
+def test_training_image_runs_as_the_user_of_its_build(base_image: str) -> None:
+    build = Build("train", "cpu", base_image, f"{VERSION}-root", revision=REVISION, run_as="0:0")
+    build_image("buildah", build, os.environ)
+    config = Image.of(build.tag).config
+    buildah("rmi", *build.tags)
+    assert config["User"] == "0:0"
+
+
 @pytest.mark.parametrize("name", ["serving", "training"])
 def test_labels_and_no_setting_of_the_building_machine(
     name: str, request: pytest.FixtureRequest

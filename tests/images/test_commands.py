@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -50,6 +52,21 @@ def test_what_is_not_given_stays_the_dockerfile_s() -> None:
     command = build_command("docker", CPU, {}, PIP_CONF)
     given = [command[at + 1] for at, flag in enumerate(command) if flag == "--build-arg"]
     assert given == ["EXTRA=cpu"]
+
+
+def test_make_gives_the_trainer_its_user_and_the_server_none(tmp_path: Path) -> None:
+    told = [line for line in _make_images(tmp_path, "RUN_AS=0:0") if "RUN_AS" in line]
+    (build,) = told
+    assert "/Dockerfile.train " in build
+    assert " --build-arg RUN_AS=0:0 " in build
+    assert "RUN_AS" not in " ".join(_make_images(tmp_path))
+
+
+def test_a_user_of_the_server_is_refused() -> None:
+    command = [sys.executable, "images.py", "--image", "serve", "--run_as", "0:0"]
+    done = subprocess.run(command, cwd=images.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--run_as is of the training image" in done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -176,6 +193,24 @@ def test_a_build_that_fails_says_where_tensorrt_is_in_one_line(
     _program(tmp_path / "buildah", "echo many lines of pip; exit 1")
     with pytest.raises(ImagesError, match=f"^`buildah bud` ended with status 1{hint}$"):
         build_image("buildah", Build("serve", extra, version="1.2.3"), {})
+
+
+def _make_images(folder: Path, *variables: str) -> list[str]:
+    """What `make images` tells a docker, the one engine there is."""
+    make = shutil.which("make")
+    assert make is not None
+    _program(folder / "docker", 'case "$1" in image) echo 1000000;; build) echo "build $*";; esac')
+    done = subprocess.run(
+        [make, "images", f"PYTHON={sys.executable}", *variables],
+        cwd=images.ROOT,
+        env={"PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith("build ")]
+    assert len(told) == len(images.IMAGES)
+    return told
 
 
 def _program(path: Path, script: str) -> None:
