@@ -14,10 +14,19 @@ from tests.k8s.pods import pods_of, predictors_of, requested, trainers_of
 from tests.k8s.rendered import K8S, Manifest, kubectl, of_kind, rendered
 from tests.picture_files import instances, noise_png
 
+OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
+WITH_TRAINING = ["one-node", "cpu", "gpu", "s3", "s3-poll", "sagemaker", "train-distributed"]
+
+
+def row_of(overlay: str) -> str:
+    """An overlay's row of the table."""
+    (row,) = re.findall(rf"^\| `{overlay}` \|.*\|$", TEXT, re.MULTILINE)
+    return str(row)
+
 
 def test_every_overlay_is_in_the_table_and_nothing_else() -> None:
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", TEXT, re.MULTILINE)
-    assert sorted(rows) == sorted(folder.name for folder in (K8S / "overlays").iterdir())
+    assert sorted(rows) == OVERLAYS
 
 
 def test_every_folder_that_is_named_is_there() -> None:
@@ -33,21 +42,50 @@ def test_the_first_apply_creates_what_the_document_says() -> None:
 
 
 @kubectl
-@pytest.mark.parametrize("overlay", ["one-node", "cpu", "gpu", "s3", "s3-poll"])
+@pytest.mark.parametrize("overlay", WITH_TRAINING)
 def test_the_table_says_what_training_and_service_request_together(overlay: str) -> None:
     manifests = rendered(f"overlays/{overlay}")
-    (service,) = of_kind(manifests, "InferenceService")
-    (predictor,), (trainer,) = predictors_of(manifests), trainers_of(manifests)
-    replicas = service["spec"]["predictor"]["minReplicas"]
+    services = [
+        one["spec"]["predictor"]["minReplicas"] for one in of_kind(manifests, "InferenceService")
+    ]
+    trainings = [
+        one["spec"].get("trainer", {}).get("numNodes", 1)
+        for one in of_kind(manifests, "Job", "TrainJob")
+    ]
+    pods = [*predictors_of(manifests), *trainers_of(manifests)]
     cpus, memory, gpus = (
-        replicas * requested(predictor, resource) + requested(trainer, resource)
+        sum(
+            replicas * requested(pod, resource)
+            for pod, replicas in zip(pods, [*services, *trainings], strict=True)
+        )
         for resource in ("cpu", "memory", "nvidia.com/gpu")
     )
     assert cpus % 1 == 0 == memory % 2**30
     said = f"; {int(cpus)} CPU{'s' * (cpus > 1)}, {int(memory / 2**30)} GiB"
     said += f", {gpus} GPUs |" if gpus else " |"
-    (row,) = re.findall(rf"^\| `{overlay}` \|.*$", TEXT, re.MULTILINE)
-    assert row.endswith(said), said
+    assert row_of(overlay).endswith(said), said
+
+
+@kubectl
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_table_says_which_volumes_several_nodes_must_share(overlay: str) -> None:
+    claims = of_kind(rendered(f"overlays/{overlay}"), "PersistentVolumeClaim")
+    shared = any("ReadWriteMany" in claim["spec"]["accessModes"] for claim in claims)
+    _, _, needs = row_of(overlay).rpartition(" | ")
+    assert ("ReadWriteMany" in needs) == shared
+
+
+@kubectl
+@pytest.mark.parametrize("overlay", ["s3", "s3-poll"])
+def test_one_pod_mounts_a_claim_that_one_node_mounts(overlay: str) -> None:
+    manifests = rendered(f"overlays/{overlay}")
+    mounting = [
+        (volume["persistentVolumeClaim"]["claimName"], pod.owner)
+        for pod in pods_of(manifests)
+        for volume in pod.spec["volumes"]
+        if "persistentVolumeClaim" in volume
+    ]
+    assert mounting == [("aperture-runs", "Job/aperture-train")]
 
 
 @kubectl
@@ -56,8 +94,8 @@ def test_the_table_says_what_the_service_of_a_repository_requests() -> None:
     (predictor,) = predictors_of(manifests)
     replicas = service["spec"]["predictor"]["minReplicas"]
     cpus, memory = (replicas * requested(predictor, resource) for resource in ("cpu", "memory"))
-    (row,) = re.findall(r"^\| `multi-model` \|.*$", TEXT, re.MULTILINE)
-    assert row.endswith(f"beside its service {int(cpus)} CPUs, {int(memory / 2**30)} GiB |")
+    said = f"beside its service {int(cpus)} CPUs, {int(memory / 2**30)} GiB |"
+    assert row_of("multi-model").endswith(said)
 
 
 @kubectl
@@ -65,17 +103,16 @@ def test_tensorrt_rolls_out_on_the_gpus_that_gpu_needs() -> None:
     (service,) = of_kind(manifests := rendered("overlays/tensorrt"), "InferenceService")
     (predictor,) = predictors_of(manifests)
     one_more = service["spec"]["predictor"]["minReplicas"] + 1  # maxSurge
-    (row,) = re.findall(r"^\| `gpu` \|.*$", TEXT, re.MULTILINE)
-    assert f", {one_more * requested(predictor, 'nvidia.com/gpu')} GPUs |" in row
+    said = f", {one_more * requested(predictor, 'nvidia.com/gpu')} GPUs |"
+    assert row_of("gpu").endswith(said)
 
 
 @kubectl
 def test_an_overlay_without_volumes_of_its_own_says_what_comes_before() -> None:
-    for folder in (K8S / "overlays").iterdir():
-        manifests = rendered(f"overlays/{folder.name}")
-        (row,) = re.findall(rf"^\| `{folder.name}` \|.*$", TEXT, re.MULTILINE)
+    for overlay in OVERLAYS:
+        manifests = rendered(f"overlays/{overlay}")
         alone = {pod.mode for pod in predictors_of(manifests)} and not trainers_of(manifests)
-        assert bool(alone) == ("; after `" in row), folder.name
+        assert bool(alone) == ("; after `" in row_of(overlay)), overlay
 
 
 @kubectl

@@ -9,7 +9,15 @@ import pytest
 from server.cli import parse_options
 from server.metrics import inference_families
 from tests.k8s.pods import Pod, pods_of, predictors_of
-from tests.k8s.rendered import Manifest, every_kustomization, kubectl, name_of, of_kind, rendered
+from tests.k8s.rendered import (
+    K8S,
+    Manifest,
+    every_kustomization,
+    kubectl,
+    name_of,
+    of_kind,
+    rendered,
+)
 
 pytestmark = kubectl
 # What overlays of serving take for granted: the volumes of a training's overlay.
@@ -33,6 +41,11 @@ def test_no_object_is_there_twice_or_names_a_namespace(kustomization: str) -> No
     manifests = rendered(kustomization)
     assert len({name_of(manifest) for manifest in manifests}) == len(manifests)
     assert all("namespace" not in manifest["metadata"] for manifest in manifests)  # kubectl -n
+
+
+def test_no_file_says_what_another_says() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted(K8S.rglob("*.yaml"))]
+    assert len(set(texts)) == len(texts)
 
 
 @every_kustomization

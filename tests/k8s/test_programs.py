@@ -1,6 +1,5 @@
 """The programs in the images take every flag of the manifests, and find every path."""
 
-import subprocess
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ from contract.locations import Bucket
 from server.cli import parse_options
 from server.settings import ServerOptions
 from tests.k8s.pods import CLAIM_VOLUME, MODELS, pods_of, predictors_of, trainers_of
-from tests.k8s.rendered import KUBECTL, every_kustomization, kubectl, of_kind, rendered
+from tests.k8s.rendered import KUBECTL, every_kustomization, kubectl, rendered
 from trainer.cli import run
 
 pytestmark = kubectl
@@ -143,24 +142,3 @@ def test_no_variable_of_a_pod_is_an_unknown_option(kustomization: str) -> None:
     for pod in predictors_of(rendered(kustomization)):
         ours = {one["name"] for one in pod.main["env"] if one["name"].startswith("APERTURE_")}
         assert ours <= known, pod.owner
-
-
-def test_a_predictor_waits_for_the_first_version_of_its_own_model(tmp_path: Path) -> None:
-    (service,) = of_kind(rendered("base"), "InferenceService")
-    predictor = service["spec"]["predictor"]
-    (waiting,) = predictor["initContainers"]
-    uri = predictor["model"]["storageUri"].removeprefix("pvc://")
-    claim, _, folder = uri.partition("/")
-    (volume,) = [one for one in predictor["volumes"] if one["name"] == CLAIM_VOLUME]
-    assert volume["persistentVolumeClaim"]["claimName"] == claim
-    script = (
-        " ".join(waiting["args"]).replace("/models", str(tmp_path)).replace("sleep 5", "exit 1")
-    )
-    command = [*waiting["command"], script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout == f"await-model waits for a version of the model in {tmp_path}/{folder}\n"
-    version = tmp_path / folder / "1"
-    version.mkdir(parents=True)
-    (version / "model.onnx").touch()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -19,29 +19,18 @@ import pytest
 from contract.bucket import Store
 from contract.locations import Bucket, Location
 from contract.publishing import publish
+from tests.k8s.namespaces import needs, unshare
 from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
 from tests.storage.local_s3 import MOTO, initialise_storage
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
 
-UNSHARE = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
-NAMESPACES = (*UNSHARE, "--mount", "--net", "--")
-
-
-def namespaces_are_here() -> bool:
-    try:
-        done = subprocess.run([*NAMESPACES, "true"], capture_output=True, check=False)
-    except FileNotFoundError:
-        return False
-    return done.returncode == 0
-
+NAMESPACES = unshare("--mount", "--net")
 
 pytestmark = [
     kubectl,
-    pytest.mark.skipif(
-        not namespaces_are_here(), reason="this machine lets no process have namespaces of its own"
-    ),
+    needs(NAMESPACES),
     pytest.mark.skipif(
         Path(__file__).resolve().is_relative_to("/tmp"),  # noqa: S108  # the pod's
         reason="the project lies in /tmp, where a pod has a folder of its own",
