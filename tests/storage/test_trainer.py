@@ -65,9 +65,8 @@ def test_a_bucket_that_refuses_ends_a_fit_before_it_trains(
     assert "s3://absent-bucket/models/digits" in problem
     assert not list(tmp_path.rglob("checkpoint-*"))
     assert aperture_train(*flags(digits, tmp_path, "s3:///models")) == 2
-    assert problems(capsys.readouterr().err) == [
-        "model_repository: got 's3:///models', expected a folder, or a URL such as s3://BUCKET/PREFIX"
-    ]
+    (problem,) = problems(capsys.readouterr().err)
+    assert problem.startswith("model_repository: got 's3:///models', expected a folder, or a URL: ")
 
 
 def test_engines_are_not_built_for_a_bucket(
