@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
 PACKAGES: Final[Mapping[str, str]] = {"s3": "s3fs", "gs": "gcsfs"}
@@ -56,11 +56,16 @@ def parse_location(value: object) -> object:
         return value
     parts = urlsplit(value)
     is_plain = not (parts.query or parts.fragment or "::" in value)
-    if is_plain and parts.scheme == "file" and not parts.netloc:
+    if is_plain and parts.scheme == "file" and _is_of_this_machine(parts):
         return Path(url2pathname(parts.path))
     if is_plain and parts.scheme in PACKAGES and parts.netloc:
         return Bucket(f"{parts.scheme}{_SCHEME_END}{parts.netloc}{parts.path}".rstrip("/"))
     raise ValueError(f"got {value!r}, {_EXPECTED}")
+
+
+def _is_of_this_machine(parts: SplitResult) -> bool:
+    """Whether a file's URL names an absolute path here (RFC 8089)."""
+    return parts.netloc in ("", "localhost") and parts.path.startswith("/")
 
 
 def parse_path(value: object) -> object:

@@ -3,16 +3,22 @@
 A model's file is a protobuf message whose bulk is weights. Only the fields that lead to a node's
 `op_type` are read, of the graph, of graphs within its nodes and of its functions; all others are
 passed over by their length, so a file of gigabytes costs as little as one of few nodes. What is no
-such message has the operators that were found up to there; onnxruntime says what is wrong with it.
+such message, or has more than MOST_FIELDS fields, has the operators that were found up to there;
+onnxruntime says what is wrong with it. The file is read, not mapped: one that becomes shorter
+meanwhile would end the process.
 
 Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
-import mmap
+import os
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
+
+MOST_FIELDS: Final = 1 << 20
+"""Fields that are looked at, which takes about a second; a graph has some ten for each node."""
 
 _Message: TypeAlias = Literal["model", "graph", "node", "attribute", "function", "op_type"]
 
@@ -30,6 +36,7 @@ _BYTES: Final = 2
 
 _FIXED_BYTES: Final[Mapping[int, int]] = {1: 8, 5: 4}
 _MOST_VARINT_BYTES: Final = 10
+_LONGEST_NAME: Final = 1024  # bytes of an operator's type
 
 
 def read_operators(path: Path) -> frozenset[str]:
@@ -39,55 +46,61 @@ def read_operators(path: Path) -> frozenset[str]:
         OSError: The file cannot be read.
     """
     found: set[str] = set()
-    if not path.stat().st_size:  # which cannot be mapped
-        return frozenset()
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        suppress(LookupError, ValueError),
-    ):
-        _collect(data, found)
+    with path.open("rb") as file, suppress(LookupError, ValueError):
+        _collect(file, found)
     return frozenset(found)
 
 
-def _collect(data: mmap.mmap, found: set[str]) -> None:
+def _collect(file: BinaryIO, found: set[str]) -> None:
     """Add the operators to `found`.
 
     Raises:
-        LookupError, ValueError: It is no protobuf message.
+        LookupError, ValueError: It is no protobuf message, or has too many fields.
     """
-    left: list[tuple[int, int, _Message]] = [(0, len(data), "model")]
+    fields = 0
+    left: deque[tuple[int, int, _Message]] = deque([(0, os.fstat(file.fileno()).st_size, "model")])
     while left:
-        start, end, message = left.pop()
+        start, end, message = left.popleft()  # in about the order of the file
+        file.seek(start)
         if message == "op_type":
-            found.add(data[start:end].decode())
+            found.add(_name(file, end - start))
             continue
         leading = _FIELDS[message]
         while start < end:
-            tag, start = _varint(data, start)
-            begin, start = _value(data, start, tag & 7)
-            if start > end:
-                raise ValueError("a field ends behind its message")
+            if (fields := fields + 1) > MOST_FIELDS:
+                raise ValueError("too many fields")
+            tag, size = _varint(file)
+            begin = start + size
+            length, size = _length(file, tag & 7)
+            begin, start = begin + size, begin + size + length
+            if not tag >> 3 or start > end:  # a file of zeros is nothing but fields of number 0
+                raise ValueError("no field, or one that ends behind its message")
             if tag & 7 == _BYTES and (inner := leading.get(tag >> 3)) is not None:
                 left.append((begin, start, inner))
+            file.seek(length, os.SEEK_CUR)
 
 
-def _value(data: mmap.mmap, start: int, kind: int) -> tuple[int, int]:
-    """Where the value of a field begins and ends, whose tag ends at `start`."""
+def _name(file: BinaryIO, length: int) -> str:
+    if length > _LONGEST_NAME:
+        raise ValueError("no name of an operator")
+    return file.read(length).decode()
+
+
+def _length(file: BinaryIO, kind: int) -> tuple[int, int]:
+    """The bytes that a field's value has yet, and how many were read to tell that."""
     if kind == _BYTES:
-        length, begin = _varint(data, start)
-        return begin, begin + length
+        return _varint(file)
     if kind == 0:
-        return start, _varint(data, start)[1]
-    return start, start + _FIXED_BYTES[kind]
+        return 0, _varint(file)[1]
+    return _FIXED_BYTES[kind], 0
 
 
-def _varint(data: mmap.mmap, start: int) -> tuple[int, int]:
-    """A number in as many bytes as it needs, and where it ends."""
+def _varint(file: BinaryIO) -> tuple[int, int]:
+    """A number in as many bytes as it needs, and how many these are."""
     number = 0
     for i in range(_MOST_VARINT_BYTES):
-        byte = data[start + i]
+        byte = file.read(1)[0]  # IndexError at the end
         number |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
-            return number, start + i + 1
+            return number, i + 1
     raise ValueError("a number is too long")

@@ -7,10 +7,12 @@ can be wrong is looked at here, before anything of OpenTelemetry's is imported.
 Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from contract.errors import OptionsError
 
@@ -39,6 +41,11 @@ _BATCH: Final = ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)
 """Variables and what they are by default: no batch is larger than the queue."""
 
 _SECONDS: Final = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
+_COMPRESSIONS: Final = (
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+)
+_COMPRESSED: Final = ("none", "gzip", "deflate")
 _FILES: Final = tuple(
     f"OTEL_EXPORTER_OTLP_{signal}{what}"
     for signal in ("", "TRACES_")
@@ -73,6 +80,12 @@ def asked_exporter(environ: Mapping[str, str]) -> Exporter | None:
     variable = next((name for name in _PROTOCOLS if environ.get(name)), None)
     match environ[variable] if variable else "http/protobuf":
         case "http/protobuf":
+            if problems := [
+                f"{name} is {value!r}; expected a URL such as http://HOST:4318"
+                for name in _ENDPOINTS
+                if (value := environ.get(name)) and not _is_url(value)
+            ]:
+                raise OptionsError(problems)
             return "http/protobuf"
         case "grpc":
             return "grpc"
@@ -95,29 +108,44 @@ def to_unset(environ: Mapping[str, str], exporter: Exporter | None) -> Sequence[
 
 
 def _problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """A line for each variable whose value the SDK cannot use; empty ones are as none."""
+    """A line for each variable whose value cannot be meant; empty ones are as none."""
     for name, least in _LEAST.items():
-        if (value := environ.get(name)) and not _is_number(value, int, least):
+        if (value := environ.get(name)) and not _is_number(value, least):
             yield f"{name} is {value!r}; expected a whole number, {least} or more"
     for name in _SECONDS:
-        if (value := environ.get(name)) and not _is_number(value, float, 0):
-            yield f"{name} is {value!r}; expected seconds, 0 or more"
+        if (value := environ.get(name)) and not _is_time(value):
+            yield f"{name} is {value!r}; expected seconds, more than 0"
+    for name in _COMPRESSIONS:
+        if (value := environ.get(name)) and value.strip().lower() not in _COMPRESSED:
+            yield f"{name} is {value!r}; expected one of {', '.join(_COMPRESSED)}"
     for name in _FILES:
         if (value := environ.get(name)) and not Path(value).is_file():
             yield f"{name} is {value!r}, which is not a file"
     (queue, most), (batch, size) = (
         (name, environ.get(name) or str(default)) for name, default in (_QUEUE, _BATCH)
     )
-    if _is_number(most, int, 1) and _is_number(size, int, 1) and int(size) > int(most):
+    if _is_number(most, 1) and _is_number(size, 1) and int(size) > int(most):
         yield f"{queue} is {most!r}; expected at least {batch}, which is {size!r}"
     yield from _unknown_propagators(environ.get(_PROPAGATORS, ""))
 
 
-def _is_number(value: str, kind: type[int] | type[float], least: int) -> bool:
+def _is_number(value: str, least: int) -> bool:
     try:
-        return kind(value) >= least
+        return int(value) >= least
     except ValueError:
         return False
+
+
+def _is_time(value: str) -> bool:
+    try:
+        return 0 < float(value) < math.inf
+    except ValueError:
+        return False
+
+
+def _is_url(value: str) -> bool:
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _unknown_propagators(value: str) -> Iterator[str]:

@@ -29,6 +29,7 @@ except BucketError as err:
         ("gs://b", Bucket("gs://b")),
         ("S3://B/m", Bucket("s3://B/m")),
         ("file:///a%20b/c", Path("/a b/c")),
+        ("file://localhost/a", Path("/a")),
         (Path("models"), Path("models")),
     ],
 )
@@ -39,7 +40,7 @@ def test_a_url_is_a_bucket_and_all_else_a_folder(written: object, meant: object)
 OTHERS = [
     *("http://127.0.0.1:9/models", "https://nonexistent.invalid/models", "ftp://127.0.0.1:9/x"),
     *("github://a:b@main/", "memory://b/m", "gcs://b/m", "://b", "s3:///models", "s3://b/m?x=1"),
-    *("s3://b/m#x", "a::s3://b/m", "file://host/models", "file:///models?x=1"),
+    *("s3://b/m#x", "a::s3://b/m", "file://host/models", "file:///models?x=1", "file://"),
 ]
 
 

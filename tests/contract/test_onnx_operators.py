@@ -2,11 +2,14 @@
 
 import random
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
-from contract.onnx_operators import read_operators
+from contract import onnx_operators
+from contract.onnx_operators import MOST_FIELDS, read_operators
 from tests.tiny_models import write_colour_model
 
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
@@ -58,3 +61,36 @@ def test_what_is_no_graph_has_no_more_operators_than_it_shows(tmp_path: Path) ->
     for _ in range(300):
         path.write_bytes(rng.randbytes(200))
         read_operators(path)
+
+
+@pytest.mark.parametrize(("field", "looked_at"), [(b"\0", 2), (b"\x08\0", MOST_FIELDS)])
+def test_a_file_of_nothing_but_fields_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: bytes, looked_at: int
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(field * (2 * MOST_FIELDS))
+    read, varint = 0, onnx_operators._varint
+
+    def counted(file: BinaryIO) -> tuple[int, int]:
+        nonlocal read
+        read += 1
+        return varint(file)
+
+    monkeypatch.setattr(onnx_operators, "_varint", counted)
+    assert read_operators(path) == frozenset()
+    assert read <= 2 * looked_at
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\0" * 100_000)
+    varint = onnx_operators._varint
+
+    def shortened(file: BinaryIO) -> tuple[int, int]:
+        path.write_bytes(b"")
+        return varint(file)
+
+    monkeypatch.setattr(onnx_operators, "_varint", shortened)
+    assert read_operators(path) == frozenset()

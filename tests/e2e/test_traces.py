@@ -264,7 +264,9 @@ def test_the_variables_ask_for_traces(environ: dict[str, str], exporter: str | N
                 ("OTEL_BSP_SCHEDULE_DELAY", "0"),
                 ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc"),
                 ("OTEL_ATTRIBUTE_COUNT_LIMIT", "-1"),
-                ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+                *(("OTEL_EXPORTER_OTLP_TIMEOUT", value) for value in ("soon", "0", "inf")),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:9"),
                 ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/absent"),
             )
         ),

@@ -11,11 +11,12 @@ several processes is that each reads them again.
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
 from contract.errors import OptionsError
+from contract.locations import parse_path
 from contract.options import build
 from contract.repository import check_writable
 from trainer.errors import PeersLost, ProcessLost, Stopped, TrainerError
@@ -66,7 +67,7 @@ def train(
     """
     places = [{"base_dir": environ[_BASE_DIR]}] if environ.get(_BASE_DIR) else []
     base_dirs = [layer["base_dir"] for layer in (*layers, *places) if "base_dir" in layer]
-    folders = Folders(Path(str(base_dirs[0])) if base_dirs else BASE_DIR)
+    folders = Folders(_path(base_dirs[0]) if base_dirs else BASE_DIR)
     # A host's first process says what came of it.
     leaves_word = environ.get(LOCAL_RANK, "0") == "0"
     with outcome(folders) if leaves_word else nullcontext(), stopping_on_sigterm() as stop:
@@ -81,6 +82,13 @@ def train(
                 return _run(job, processes, stop)
             _launch(job, processes, argv, environ)
             return ""
+
+
+def _path(given: object) -> Path:
+    """A folder as it is given; where the options refuse it, there is no container there."""
+    with suppress(ValueError):
+        given = parse_path(given)
+    return Path(str(given))
 
 
 def _run(job: TrainingJob, processes: int, stop: StopRequest) -> str:

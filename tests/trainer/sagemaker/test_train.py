@@ -27,6 +27,7 @@ from tests.trainer.sagemaker.containers import (
     write_container,
 )
 from trainer.checkpoints import MANIFEST, newest_whole
+from trainer.cli import run
 from trainer.sagemaker.archive import unpack_archive
 from trainer.sagemaker.folders import Folders
 
@@ -258,6 +259,13 @@ def test_bad_hyperparameters_end_before_torch_is_asked(
     assert any(line.startswith("error: learning_rate: got '1.5', expected") for line in lines)
     assert failure(folders).startswith("ClientError: ")
     assert not folders.model.exists()
+
+
+def test_a_base_folder_may_be_a_url_of_this_machine(tmp_path: Path) -> None:
+    folders = write_container(tmp_path, num_layer="18")
+    environ = {**ALGORITHM, "SAGEMAKER_BASE_DIR": folders.base.resolve().as_uri()}
+    assert run(["train"], environ) == 2
+    assert failure(folders).startswith("ClientError: num_layer: unknown option; ")
 
 
 def test_a_single_picture_is_too_few_to_train_with(tmp_path: Path) -> None:
