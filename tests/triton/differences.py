@@ -137,6 +137,13 @@ def _trace_mode(name: str, theirs: Answer, ours: Answer) -> bool:
     )
 
 
+VERSION_0: Final = Difference(
+    "A version's folder `0` is passed over",
+    "Triton's manual says that names that begin with a zero are ignored; Triton serves it.",
+    without_version_0,
+)
+"""Over both protocols."""
+
 DIFFERENCES: Final = (
     Difference(
         "A request that is malformed is answered with 400",
@@ -263,11 +270,7 @@ DIFFERENCES: Final = (
         "So Triton's gRPC does; its REST takes it for false.",
         of("unload with dependents 1", triton=200, ours=400),
     ),
-    Difference(
-        "A version's folder `0` is passed over",
-        "Triton's manual says that names that begin with a zero are ignored; Triton serves it.",
-        without_version_0,
-    ),
+    VERSION_0,
     Difference(
         "The classes of an FP16 output are answered",
         "They are scores as any other; Triton refuses them.",

@@ -9,13 +9,13 @@ from typing import Final
 from server.bytes_elements import split_elements
 from tests.triton.compare import Answer, same
 from tests.triton.differences import (
+    VERSION_0,
     Difference,
     configuration,
     of,
     server_metadata,
     ties_in_order,
     without_request_id,
-    without_version_0,
 )
 
 _OK: Final = 0
@@ -106,11 +106,7 @@ GRPC_DIFFERENCES: Final = (
         "Triton reads `1_000` as 1, and traces nothing at a rate of 0, as `trace_level` OFF does.",
         of("trace trace_rate ['0']", "trace trace_rate ['1_000']", triton=_OK, ours=_INVALID),
     ),
-    Difference(
-        "A version's folder `0` is passed over",
-        "Triton's manual says that names that begin with a zero are ignored; Triton serves it.",
-        without_version_0,
-    ),
+    VERSION_0,
     Difference(
         "The classes of an FP16 output are answered",
         "They are scores as any other; Triton refuses them.",

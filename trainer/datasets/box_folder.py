@@ -125,10 +125,11 @@ def _read(folder: Path) -> BoxFolder:
     ids = {key_of(entry.get("category_id")) for entry in entries if isinstance(entry, dict)}
     keys = sorted((key for key in ids if key is not None), key=place_of)
     coco = {
-        **{key: said[key] for key in ("images",) if key in said},
         "annotations": [_as_coco(entry) for entry in entries],
         "categories": [{"id": key, "name": str(key)} for key in keys],
     }
+    if "images" in said:
+        coco["images"] = said["images"]
     return BoxFolder(path, parse_coco(to_json(coco)), tuple(map(str, keys)))
 
 

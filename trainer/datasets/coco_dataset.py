@@ -12,7 +12,7 @@ from trainer.datasets.coco_file import Annotation, Key
 from trainer.datasets.coco_objects import Objects, instance_of, objects_of, visible_part
 from trainer.datasets.coco_split import PictureFiles, Split, check_files
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
-from trainer.errors import LISTED_PROBLEMS, DatasetError, listed
+from trainer.errors import DatasetError, listed
 
 RESERVED: Final = "score"  # beside the box in {label: box, "score": 0.9}
 
@@ -140,12 +140,12 @@ def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[
     if found.dropped:
         yield (
             f"{split.path}: {len(found.dropped)} boxes without any area in their picture are "
-            f"dropped: {_places(found.dropped)}"
+            f"dropped: {_listed_places(found.dropped)}"
         )
     if found.clipped:
         yield (
             f"{split.path}: {len(found.clipped)} boxes reach out of their picture and are clipped: "
-            f"{_places(found.clipped)}"
+            f"{_listed_places(found.clipped)}"
         )
     shown = {
         instance.label
@@ -160,8 +160,5 @@ def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[
         )
 
 
-def _places(places: Sequence[int]) -> str:
-    """Where annotations stand in their file, as many as LISTED_PROBLEMS of them."""
-    shown = ", ".join(f"annotations[{place}]" for place in places[:LISTED_PROBLEMS])
-    rest = len(places) - LISTED_PROBLEMS
-    return f"{shown} and {rest} more" if rest > 0 else shown
+def _listed_places(places: Sequence[int]) -> str:
+    return ", ".join(listed([f"annotations[{place}]" for place in places]))
