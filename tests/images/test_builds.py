@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -140,14 +141,15 @@ def test_a_change_of_code_or_version_installs_no_dependency(
     request.getfixturevalue({"serve": "serving", "train": "training"}[image])
     context = _copy_of_the_tree(tmp_path / "tree")
     with (context / changed).open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
+        # buildah's storage outlives a run, so a change that an earlier run made would be cached.
+        file.write(f"# {uuid.uuid4()}\n")
     pyproject = context / "pyproject.toml"
     text = pyproject.read_text(encoding="utf-8")
     assert text.count('version = "0.') == 1
     pyproject.write_text(text.replace('version = "0.', 'version = "9.'), encoding="utf-8")
     build = Build(image, "cpu", base_image, f"{VERSION}-changed", "", REVISION, context)
     steps = _steps(build_image("buildah", build, os.environ))
-    buildah("rmi", build.tag)
+    buildah("rmi", *build.tags)
     (install,) = [step for step in steps if INSTALL in step]
     (code,) = [step for step in steps if "--no-deps" in step]
     assert CACHED in install
