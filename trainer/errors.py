@@ -19,6 +19,7 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── ArchitectureMismatch     a model in the `model` channel that is none of the job's (exit code 2)
 ├── ChannelError             a `model` channel with nothing to train further (exit code 2)
 ├── JobConflict              a checkpoint folder of another training job (exit code 2)
+├── HostsApart               hosts of a training that did not meet at the first one
 ├── PeersLost                a training whose other processes are gone
 └── ProcessLost              a process of this host that ended without a word
 
@@ -267,6 +268,18 @@ class JobConflict(TrainerError):
             *differences,
             advice="give the job a checkpoint folder of its own, or --restart to delete what is in "
             "this one",
+        )
+
+
+class HostsApart(TrainerError):
+    """Hosts of a training that did not meet at the first one."""
+
+    def __init__(self, host: str, hosts: Sequence[str], port: int) -> None:
+        super().__init__(
+            f"host {host}: the {len(hosts)} hosts of this job did not meet at {hosts[0]}:{port}, for "
+            "the reason in the log (event=no_rendezvous): start all of "
+            f"{', '.join(listed(hosts))}, and let them reach that port, which nothing else may "
+            "use (--master_port names another)"
         )
 
 

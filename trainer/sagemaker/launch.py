@@ -16,6 +16,9 @@ from typing import Final
 
 STATUS_FILE: Final = "status"
 
+NO_MEETING: Final = 3
+"""torchrun's exit status where the hosts did not meet; its own are 1 and those of signals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:

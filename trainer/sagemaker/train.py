@@ -19,7 +19,7 @@ from contract.errors import OptionsError
 from contract.locations import parse_path
 from contract.options import build
 from contract.repository import check_writable
-from trainer.errors import PeersLost, ProcessLost, Stopped, TrainerError
+from trainer.errors import HostsApart, PeersLost, ProcessLost, Stopped, TrainerError
 from trainer.sagemaker.algorithms import ALGORITHMS
 from trainer.sagemaker.archive import check_archive
 from trainer.sagemaker.channel_names import refuse_slips
@@ -29,7 +29,7 @@ from trainer.sagemaker.folders import BASE_DIR, Folders
 from trainer.sagemaker.given import Given
 from trainer.sagemaker.hosts import check_interface, torchrun, variables
 from trainer.sagemaker.incremental import MODEL_CHANNEL, Architecture, starting_checkpoint
-from trainer.sagemaker.launch import leave_status, left_status, run_processes
+from trainer.sagemaker.launch import NO_MEETING, leave_status, left_status, run_processes
 from trainer.sagemaker.settings import TrainSettings
 from trainer.sagemaker.training_job import TrainingJob
 from trainer.stopping import StopRequest, stopping_on_sigterm
@@ -127,6 +127,7 @@ def _launch(
 
     Raises:
         OptionsError: The network interface between the hosts is none of this one's.
+        HostsApart: The hosts did not meet, so there were no processes.
         ProcessLost: One of them ended without a word.
         Stopped: They were told to end before they had begun.
         SystemExit: The first of them said why it ended with this status.
@@ -136,14 +137,18 @@ def _launch(
     command = torchrun(hosts, processes, port, [*argv, f"--workspace={workspace}"])
     leave_status(workspace, None)
     if hosts.count > 1:  # torchrun says nothing where it waits in vain, for minutes
-        where = f"{hosts.master}:{port}"
-        logger.info("event=rendezvous host=%s at=%s hosts=%d", hosts.current, where, hosts.count)
+        logger.info(
+            "event=rendezvous host=%s at=%s:%d hosts=%d",
+            *(hosts.current, hosts.master, port, hosts.count),
+        )
     ended = run_processes(command, {**environ, **variables(hosts, environ)})
     if ended.status == 0:
         return
     status = left_status(workspace)
     if status is None and ended.was_told:
         raise Stopped
+    if ended.status == NO_MEETING:
+        raise HostsApart(hosts.current, hosts.names, port)
     # Where one is lost, torchrun stops the others; but those of several hosts agree to stop, too.
     was_stopped = ended.was_told or hosts.count > 1
     if status is None or (status == Stopped.exit_code and not was_stopped):

@@ -7,10 +7,11 @@ The hosts are network namespaces or, without root, two names of this machine (te
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,7 @@ def hosts(folder: Path, **hyperparameters: str) -> Iterator[list[Host]]:
                 folders = Folders(folder / name)
                 if not folders.base.exists():
                     write_container(folder / name, **hyperparameters)
-                resources = {
-                    "current_host": name,
-                    "hosts": [*reversed(names)],
-                    "network_interface_name": interface,
-                }
-                text = json.dumps(resources)
-                (folders.config / "resourceconfig.json").write_text(text, encoding="utf-8")
+                write_resources(folders, name, names[::-1], interface)
                 running.append(started(nodes, rank, folders, port))
             yield running
         finally:
@@ -70,13 +65,20 @@ def hosts(folder: Path, **hyperparameters: str) -> Iterator[list[Host]]:
                 end(host.process)
 
 
-def started(nodes: Nodes, rank: int, folders: Folders, port: int) -> Host:
+def write_resources(folders: Folders, name: str, names: Sequence[str], interface: str) -> None:
+    """What SageMaker tells the host `name`."""
+    told = {"current_host": name, "hosts": names, "network_interface_name": interface}
+    (folders.config / "resourceconfig.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def started(nodes: Nodes, rank: int, folders: Folders, port: int, **environ: str) -> Host:
     log = folders.base / "log"
     command = [*nodes.words[rank], sys.executable, "-m", "trainer.cli", "train"]
     command += ["--processes=1", f"--master_port={port}"]
     variables = {**ALGORITHM, "SAGEMAKER_BASE_DIR": str(folders.base), "OMP_NUM_THREADS": "1"}
+    told = {**os.environ, **variables, **environ}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=out, stderr=out)
+        process = subprocess.Popen(command, env=told, stdout=out, stderr=out)
     return Host(folders, process, log)
 
 
@@ -134,12 +136,7 @@ def test_hosts_end_together_when_one_is_told(tmp_path: Path) -> None:
 def test_a_host_that_is_told_while_it_waits_for_the_others_stops(tmp_path: Path) -> None:
     with two_nodes(NAMES[0]) as nodes:
         folders = write_container(tmp_path)
-        resources = {
-            "current_host": NAMES[1],
-            "hosts": [*NAMES],
-            "network_interface_name": "lo",
-        }
-        (folders.config / "resourceconfig.json").write_text(json.dumps(resources))
+        write_resources(folders, NAMES[1], NAMES, "lo")
         host = started(nodes, 1, folders, free_port())
         try:
             wait_until(lambda: "event=rendezvous" in host.log.read_text(), RUN_S)
@@ -148,6 +145,29 @@ def test_a_host_that_is_told_while_it_waits_for_the_others_stops(tmp_path: Path)
         finally:
             end(host.process)
     assert failure(folders).startswith("Stopped: ")
+    assert "Traceback" not in host.log.read_text()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_hosts_that_do_not_meet_say_who_and_where(rank: int, tmp_path: Path) -> None:
+    folders = write_container(tmp_path)
+    names = ("127.0.0.1", "localhost")
+    write_resources(folders, names[rank], names, "lo")
+    with ExitStack() as stack:
+        port = free_port()
+        if rank == 0:  # something else has the port; nobody meets the other host there
+            stack.enter_context(socket.create_server((names[0], port)))
+        host = started(Nodes(((), ()), names[0]), rank, folders, port, PET_RDZV_CONF="timeout=2")
+        try:
+            assert host.wait() == 1, host.log.read_text()
+        finally:
+            end(host.process)
+    said = failure(folders)
+    assert said.startswith(
+        f"AlgorithmError: host {names[rank]}: the 2 hosts of this job did not meet at 127.0.0.1:{port}"
+    )
+    assert "start all of 127.0.0.1, localhost" in said
+    assert "event=no_rendezvous reason=" in host.log.read_text()
     assert "Traceback" not in host.log.read_text()
 
 
