@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from contract.model_config import ModelConfig
-from contract.warm_ups import refusal
 
 AcceleratorName: TypeAlias = Literal["tensorrt", "cuda", "openvino"]
 
@@ -115,10 +114,9 @@ def _read(
     for entry in entries:
         name = next((one for one in known if one == entry.name), None)
         if name is None:
-            raise refusal(
-                config,
+            raise config.refusal(
                 f"unknown Execution Accelerator '{entry.name}' is requested; expected a "
-                f"{kind}_execution_accelerator of {' or '.join(known)}",
+                f"{kind}_execution_accelerator of {' or '.join(known)}"
             )
         read[name] = _accelerator(config, name, dict(entry.parameters))
     return read
@@ -138,8 +136,8 @@ def _accelerator(
             options[names[key]] = value
         else:
             known = sorted([*names, *([precision_name] if precision_name else [])])
-            raise refusal(
-                config, f"{name} has no parameter {key!r}; expected one of {', '.join(known)}"
+            raise config.refusal(
+                f"{name} has no parameter {key!r}; expected one of {', '.join(known)}"
             )
     return Accelerator(precision, options)
 
@@ -147,4 +145,4 @@ def _accelerator(
 def _check_precision(config: ModelConfig, name: AcceleratorName, key: str, value: str) -> None:
     if value.lower() not in PRECISIONS[name]:
         expected = " or ".join(one.upper() for one in PRECISIONS[name])
-        raise refusal(config, f"{name}'s {key} is {value!r}; expected {expected}")
+        raise config.refusal(f"{name}'s {key} is {value!r}; expected {expected}")

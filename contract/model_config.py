@@ -138,6 +138,10 @@ class ModelConfig:
         """Whether the file leaves inputs or outputs open."""
         return not self.inputs or not self.outputs
 
+    def refusal(self, problem: str) -> ConfigError:
+        """The error of a configuration that cannot be used."""
+        return ConfigError(Path(self.name) / CONFIG_FILE, problem)
+
     def to_text(self) -> str:
         """The file's text, in protobuf's text format."""
         return text_format.MessageToString(self.message)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from contract.model_config import ModelConfig
 from contract.scheduling import instance_groups
-from contract.warm_ups import refusal
 
 _CPU: Final = "KIND_CPU"
 _GPU: Final = "KIND_GPU"
@@ -50,31 +49,28 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
         (_kind(group), max(1, group.count), list(group.gpus)) for group in instance_groups(config)
     ]
     if not groups and message.instance_group:
-        raise refusal(config, "every instance_group is passive; expected one that runs requests")
+        raise config.refusal("every instance_group is passive; expected one that runs requests")
     groups = groups or [("KIND_AUTO", 1, [])]
     kinds = {kind for kind, _, _ in groups}
     instances = sum(count for _, count, _ in groups)
     if any(gpus for kind, _, gpus in groups if kind == _CPU):
-        raise refusal(
-            config,
-            f"instance group of {config.name} has kind {_CPU} but specifies one or more GPUs",
+        raise config.refusal(
+            f"instance group of {config.name} has kind {_CPU} but specifies one or more GPUs"
         )
     if not gpu_count or kinds == {_CPU}:
         return Placement(instances, lacks_gpu=_GPU in kinds, is_forced_to_cpu=kinds == {_CPU})
     if _CPU in kinds:
-        raise refusal(
-            config,
+        raise config.refusal(
             f"instance_group has {' and '.join(sorted(kinds))}; expected all instances of the "
-            "model on GPUs, or all on the CPU",
+            "model on GPUs, or all on the CPU"
         )
     devices: list[int] = []
     for _, count, gpus in groups:
         for gpu in gpus or range(gpu_count):
             if not 0 <= gpu < gpu_count:
-                raise refusal(
-                    config,
+                raise config.refusal(
                     f"instance group of {config.name} specifies invalid or unsupported gpu id "
-                    f"{gpu}; expected 0 to {gpu_count - 1}",
+                    f"{gpu}; expected 0 to {gpu_count - 1}"
                 )
             devices += [gpu] * count
     return Placement(instances, tuple(devices))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from contract.model_config import ModelConfig
-from contract.warm_ups import WarmUp, read_warm_ups, refusal
+from contract.warm_ups import WarmUp, read_warm_ups
 
 MOST_PRIORITY_LEVELS: Final = 1000
 MOST_INSTANCES: Final = 4096
@@ -105,8 +105,8 @@ def instance_groups(config: ModelConfig) -> list[Any]:
     groups = [group for group in message.instance_group if not group.passive]
     count = sum(max(1, group.count) for group in groups)
     if count > MOST_INSTANCES:
-        raise refusal(
-            config, f"instance_group has {count} instances; expected up to {MOST_INSTANCES}"
+        raise config.refusal(
+            f"instance_group has {count} instances; expected up to {MOST_INSTANCES}"
         )
     return groups
 
@@ -119,12 +119,11 @@ def instance_count(config: ModelConfig) -> int:
 def _dynamic_batching(config: ModelConfig, message: Any) -> DynamicBatching:
     sizes = tuple(sorted(set(message.preferred_batch_size)))
     if sizes and sizes[0] < 1:
-        raise refusal(config, f"dynamic batching preferred size must be positive for {config.name}")
+        raise config.refusal(f"dynamic batching preferred size must be positive for {config.name}")
     if sizes and sizes[-1] > config.max_batch_size:
-        raise refusal(
-            config,
+        raise config.refusal(
             f"dynamic batching preferred size must be <= max batch size for {config.name}; "
-            f"got {sizes[-1]} and {config.max_batch_size}",
+            f"got {sizes[-1]} and {config.max_batch_size}"
         )
     dynamic = DynamicBatching(
         preferred_batch_sizes=sizes,
@@ -143,13 +142,12 @@ def _policies(config: ModelConfig, message: Any) -> tuple[QueuePolicy, ...]:
     if not levels:
         return (default,)
     if levels > MOST_PRIORITY_LEVELS:
-        raise refusal(config, f"priority_levels is {levels}; expected up to {MOST_PRIORITY_LEVELS}")
+        raise config.refusal(f"priority_levels is {levels}; expected up to {MOST_PRIORITY_LEVELS}")
     own = {level: _policy(policy) for level, policy in message.priority_queue_policy.items()}
     if any(not 1 <= level <= levels for level in own):
-        raise refusal(
-            config,
+        raise config.refusal(
             f"priority queue policy must have priority level in range [1, {levels}] "
-            f"for {config.name}; got {sorted(own)}",
+            f"for {config.name}; got {sorted(own)}"
         )
     return tuple(own.get(level, default) for level in range(1, levels + 1))
 
@@ -167,23 +165,20 @@ def _policy(message: Any) -> QueuePolicy:
 def _check_priorities(config: ModelConfig, dynamic: DynamicBatching) -> None:
     levels = len(dynamic.policies)
     if not 1 <= dynamic.default_priority_level <= levels:
-        raise refusal(
-            config,
+        raise config.refusal(
             f"default priority level must be in range [1, {levels}] for {config.name}; "
-            f"got {dynamic.default_priority_level}",
+            f"got {dynamic.default_priority_level}"
         )
     if not dynamic.preserve_ordering:
         return
     if levels > 1:
-        raise refusal(
-            config,
+        raise config.refusal(
             "Only one priority level is allowed when 'preserve_ordering' is true "
-            f"for {config.name}; got {levels}",
+            f"for {config.name}; got {levels}"
         )
     policy = dynamic.policies[0]
     if policy.default_timeout_us and policy.timeout_action == "DELAY":
-        raise refusal(
-            config,
+        raise config.refusal(
             "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true "
-            f"for {config.name}",
+            f"for {config.name}"
         )

@@ -10,7 +10,6 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from contract.model_config import ModelConfig
-from contract.warm_ups import refusal
 
 MOST_THREADS: Final = 1024
 """Threads that a configuration, which a load request may bring, can ask for."""
@@ -75,10 +74,9 @@ def read_tuning(config: ModelConfig) -> Tuning:
     message: Any = config.message  # its class is generated, without types
     mode = _number(config, "execution_mode")
     if mode not in (0, 1):
-        raise refusal(
-            config,
+        raise config.refusal(
             "Invalid configuration value provided. Expected values for execution_mode are 0 or 1 "
-            f"but got {mode} .",
+            f"but got {mode} ."
         )
     return Tuning(
         graph_level=message.optimization.graph.level,
@@ -94,7 +92,7 @@ def read_tuning(config: ModelConfig) -> Tuning:
 def _threads(config: ModelConfig, name: str) -> int:
     count = _number(config, name)
     if count > MOST_THREADS:
-        raise refusal(config, f"parameter {name} is {count}; expected up to {MOST_THREADS}")
+        raise config.refusal(f"parameter {name} is {count}; expected up to {MOST_THREADS}")
     return max(0, count)  # Triton takes what is below 0 as open, too
 
 
@@ -103,7 +101,7 @@ def _number(config: ModelConfig, name: str) -> int:
     try:
         return int(text)
     except ValueError as err:
-        raise refusal(config, f"parameter {name} is {text!r}; expected a whole number") from err
+        raise config.refusal(f"parameter {name} is {text!r}; expected a whole number") from err
 
 
 def _switch(config: ModelConfig, name: str) -> bool | None:
@@ -111,5 +109,5 @@ def _switch(config: ModelConfig, name: str) -> bool | None:
     if text is None:
         return None
     if text.lower() not in _BOOLS:
-        raise refusal(config, f"parameter {name} is {text!r}; expected 1, 0, true or false")
+        raise config.refusal(f"parameter {name} is {text!r}; expected 1, 0, true or false")
     return _BOOLS[text.lower()]

@@ -5,11 +5,10 @@ Source: https://github.com/triton-inference-server/common/blob/main/protobuf/mod
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
-from contract.errors import ConfigError
-from contract.model_config import CONFIG_FILE, ModelConfig
+from contract.model_config import ModelConfig
 
 WARM_UP_FOLDER: Final = "warmup"
 
@@ -58,28 +57,21 @@ def read_warm_ups(config: ModelConfig) -> tuple[WarmUp, ...]:
     return tuple(_warm_up(config, entry) for entry in message.model_warmup if entry.batch_size)
 
 
-def refusal(config: ModelConfig, problem: str) -> ConfigError:
-    """The error of a configuration that cannot be used."""
-    return ConfigError(Path(config.name) / CONFIG_FILE, problem)
-
-
 def _warm_up(config: ModelConfig, message: Any) -> WarmUp:
     if message.batch_size > max(1, config.max_batch_size):
-        raise refusal(
-            config,
+        raise config.refusal(
             f"model_warmup '{message.name}': batch_size is {message.batch_size}; "
-            f"expected up to {max(1, config.max_batch_size)}",
+            f"expected up to {max(1, config.max_batch_size)}"
         )
     expected = {spec.name: spec.datatype for spec in config.inputs}
     inputs = {name: _warm_up_input(config, message, name) for name in message.inputs}
     needed = {spec.name for spec in config.inputs if not spec.optional}
     given = {name: one.datatype for name, one in inputs.items()}
     if not given.items() <= expected.items() or not needed <= given.keys():
-        raise refusal(
-            config,
+        raise config.refusal(
             f"model_warmup '{message.name}': its inputs are "
             f"{', '.join(f'{name} {one.datatype}' for name, one in sorted(inputs.items())) or 'none'}; "
-            f"expected {', '.join(f'{name} {datatype}' for name, datatype in sorted(expected.items()))}",
+            f"expected {', '.join(f'{name} {datatype}' for name, datatype in sorted(expected.items()))}"
         )
     return WarmUp(message.name, message.batch_size, max(1, message.count), inputs)
 
@@ -92,7 +84,7 @@ def _warm_up_input(config: ModelConfig, message: Any, name: str) -> WarmUpInput:
     ]
     known = datatype.name.removeprefix("TYPE_").replace("STRING", "BYTES")
     if any(dim < 0 for dim in entry.dims):
-        raise refusal(config, f"{where} has dims {list(entry.dims)}; expected sizes of 0 or more")
+        raise config.refusal(f"{where} has dims {list(entry.dims)}; expected sizes of 0 or more")
     dims = tuple(entry.dims)
     match entry.WhichOneof("input_data_type"):
         case "zero_data":
@@ -101,14 +93,13 @@ def _warm_up_input(config: ModelConfig, message: Any, name: str) -> WarmUpInput:
             return WarmUpInput(known, dims, "random")
         case "input_data_file":
             return WarmUpInput(known, dims, "file", _file_name(config, where, entry))
-    raise refusal(config, f"{where}: give zero_data, random_data or input_data_file")
+    raise config.refusal(f"{where}: give zero_data, random_data or input_data_file")
 
 
 def _file_name(config: ModelConfig, where: str, entry: Any) -> str:
     name: str = entry.input_data_file
     if name in ("", ".", "..") or PurePosixPath(name).name != name or "\0" in name:
-        raise refusal(
-            config,
-            f"{where}: input_data_file is {name!r}; expected a file's name in {WARM_UP_FOLDER}/",
+        raise config.refusal(
+            f"{where}: input_data_file is {name!r}; expected a file's name in {WARM_UP_FOLDER}/"
         )
     return name
