@@ -8,10 +8,10 @@ Source: https://github.com/triton-inference-server/server/blob/main/docs/user_gu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from contract.instance_groups import InstanceGroup, read_instance_groups
 from contract.model_config import ModelConfig
-from contract.scheduling import instance_groups
 
 Pool: TypeAlias = tuple[str, int | None]
 """A resource's name, and its device; None: it is one for the whole system."""
@@ -43,12 +43,10 @@ def place_demands(
         devices: The device of each instance; the CPU is device 0, as in Triton.
         gpu_count: The machine's CUDA devices where the instances run on those, else 0.
     """
-    owners: list[Any] = []
-    for group in instance_groups(config):
+    owners: list[InstanceGroup] = []
+    for group in read_instance_groups(config):
         places = (len(group.gpus) or gpu_count) if gpu_count else 1
-        owners += [group] * (max(1, group.count) * places)
-    if not owners:
-        return tuple(Demand() for _ in devices)
+        owners += [group] * (group.count * places)
     # A provider that a flag demands may leave fewer instances than the file asks for.
     return tuple(_demand(group, device) for group, device in zip(owners, devices, strict=False))
 
@@ -70,10 +68,6 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
-def _demand(group: Any, device: int) -> Demand:
-    needs = {
-        (resource.name, None if getattr(resource, "global") else device): resource.count
-        for resource in group.rate_limiter.resources
-    }
-    priority = max(1, group.rate_limiter.priority)
-    return Demand({pool: count for pool, count in needs.items() if count}, priority)
+def _demand(group: InstanceGroup, device: int) -> Demand:
+    needs = {(one.name, None if one.is_global else device): one.count for one in group.resources}
+    return Demand({pool: count for pool, count in needs.items() if count}, group.priority)

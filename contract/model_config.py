@@ -76,6 +76,11 @@ class ModelConfig:
         return cast(str, cast(Any, self.message).default_model_filename) or MODEL_FILE
 
     @property
+    def wants_response_cache(self) -> bool:
+        """Whether what the model answers is to be kept for requests with equal inputs."""
+        return cast(bool, cast(Any, self.message).response_cache.enable)
+
+    @property
     def origin(self) -> tuple[str, str]:
         """Triton's `platform` and `backend`, each the empty string if the file names none."""
         message: Any = self.message

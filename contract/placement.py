@@ -7,10 +7,10 @@ CPU.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from contract.instance_groups import read_instance_groups
 from contract.model_config import ModelConfig
-from contract.scheduling import instance_groups
 
 _CPU: Final = "KIND_CPU"
 _GPU: Final = "KIND_GPU"
@@ -44,16 +44,10 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
     Raises:
         ConfigError: A GPU is named that is not here or for the CPU, both are, or no instance is.
     """
-    message: Any = config.message  # its class is generated, without types
-    groups = [
-        (_kind(group), max(1, group.count), list(group.gpus)) for group in instance_groups(config)
-    ]
-    if not groups and message.instance_group:
-        raise config.refusal("every instance_group is passive; expected one that runs requests")
-    groups = groups or [("KIND_AUTO", 1, [])]
-    kinds = {kind for kind, _, _ in groups}
-    instances = sum(count for _, count, _ in groups)
-    if any(gpus for kind, _, gpus in groups if kind == _CPU):
+    groups = read_instance_groups(config)
+    kinds = {group.kind for group in groups}
+    instances = sum(group.count for group in groups)
+    if any(group.gpus for group in groups if group.kind == _CPU):
         raise config.refusal(
             f"instance group of {config.name} has kind {_CPU} but specifies one or more GPUs"
         )
@@ -65,17 +59,12 @@ def place_instances(config: ModelConfig, gpu_count: int) -> Placement:
             "model on GPUs, or all on the CPU"
         )
     devices: list[int] = []
-    for _, count, gpus in groups:
-        for gpu in gpus or range(gpu_count):
+    for group in groups:
+        for gpu in group.gpus or range(gpu_count):
             if not 0 <= gpu < gpu_count:
                 raise config.refusal(
                     f"instance group of {config.name} specifies invalid or unsupported gpu id "
                     f"{gpu}; expected 0 to {gpu_count - 1}"
                 )
-            devices += [gpu] * count
+            devices += [gpu] * group.count
     return Placement(instances, tuple(devices))
-
-
-def _kind(group: Any) -> str:
-    values = group.DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number
-    return str(values[group.kind].name)

@@ -9,11 +9,11 @@ Source: https://github.com/triton-inference-server/common/blob/main/protobuf/mod
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from contract.instance_groups import read_instance_groups
 from contract.model_config import ModelConfig
 from contract.warm_ups import WarmUp, read_warm_ups
 
 MOST_PRIORITY_LEVELS: Final = 1000
-MOST_INSTANCES: Final = 4096
 
 TimeoutAction = Literal["REJECT", "DELAY"]
 
@@ -71,7 +71,7 @@ class Scheduling:
 
     Attributes:
         dynamic_batching: How requests share runs; None: each has runs of its own.
-        instances: Runs that go on at once.
+        instances: Runs that go on at once: the counts of all instance groups, of any kind.
         warm_ups: What is run before the model is ready.
     """
 
@@ -90,30 +90,9 @@ def read_scheduling(config: ModelConfig) -> Scheduling:
     dynamic = message.dynamic_batching if message.HasField("dynamic_batching") else None
     return Scheduling(
         dynamic_batching=None if dynamic is None else _dynamic_batching(config, dynamic),
-        instances=instance_count(config),
+        instances=sum(group.count for group in read_instance_groups(config)),
         warm_ups=read_warm_ups(config),
     )
-
-
-def instance_groups(config: ModelConfig) -> list[Any]:
-    """The groups whose instances run requests: those that are not passive.
-
-    Raises:
-        ConfigError: Their instances are too many.
-    """
-    message: Any = config.message
-    groups = [group for group in message.instance_group if not group.passive]
-    count = sum(max(1, group.count) for group in groups)
-    if count > MOST_INSTANCES:
-        raise config.refusal(
-            f"instance_group has {count} instances; expected up to {MOST_INSTANCES}"
-        )
-    return groups
-
-
-def instance_count(config: ModelConfig) -> int:
-    """Runs of a model that go on at once: the counts of all its instance groups, of any kind."""
-    return sum(max(1, group.count) for group in instance_groups(config)) or 1
 
 
 def _dynamic_batching(config: ModelConfig, message: Any) -> DynamicBatching:

@@ -21,7 +21,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.model_config import ModelConfig
 from contract.pictures import Picture
 from server.durations import timed
 from server.execution import Row
@@ -172,12 +171,6 @@ class VersionCache:
         if size <= self._cache.max_bytes:
             kept = await _beside_loop(size, lambda: frozen(part))
             self._cache.keep(key, kept, size)
-
-
-def wanted(config: ModelConfig) -> bool:
-    """Whether config.pbtxt asks for the cache."""
-    message: Any = config.message  # its class is generated, without types
-    return bool(message.response_cache.enable)
 
 
 def part_bytes(part: Part) -> int:

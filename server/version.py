@@ -29,7 +29,6 @@ from server.input_check import check_inputs
 from server.instances import PredictRequest
 from server.record import StageTrace, recorded
 from server.rendering import AnswerT, Rendering
-from server.response_cache import wanted
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
@@ -63,7 +62,7 @@ class Version:
         self.number = number
         self.config = config
         self.labels = labels
-        self.statistics = Statistics(cached=wanted(config))
+        self.statistics = Statistics(cached=config.wants_response_cache)
         classes = next(iter(labels.values()), ())
         self.task: Task | None = TASKS[config.task](config, classes) if config.task else None
         self._output_bytes = execution.output_bytes
