@@ -8,7 +8,7 @@
 A version is written into a hidden folder beside it and renamed into place, so a version that
 exists is whole, and a reader never meets half of one. The price: config.pbtxt and labels.txt are
 shared by all versions, so a version with another interface is refused and needs another name.
-The same layout in a bucket is publishing.py's.
+The same layout in a bucket is trainer/publishing.py's.
 """
 
 import logging

@@ -22,11 +22,11 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from contract.demands import parse_resource
 from contract.errors import OptionsError
 from contract.hardware import available_cpus
 from contract.locations import Bucket
 from server.decoder import Decoder
+from server.demands import parse_resource
 from server.engine import Engine
 from server.errors import LoadError
 from server.listening import every_address

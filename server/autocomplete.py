@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
-from contract.config_fields import refusal_of
 from contract.model_config import BACKEND, PLATFORM, ModelConfig, TensorSpec
+from server.config_fields import refusal_of
 from server.errors import LoadError
 from server.graph import DATATYPE_OF_ONNX, Graph, GraphTensor
 

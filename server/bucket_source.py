@@ -24,9 +24,9 @@ from contract.locations import Bucket
 from contract.mirror import Mirror
 from contract.model_config import CONFIG_FILE, ModelConfig, empty_model_config, read_model_config
 from contract.objects import RemoteModel
-from contract.version_policy import choose_versions
 from server.errors import LoadError
 from server.sources import ModelFolder, Source
+from server.version_policy import choose_versions
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from contract.config_fields import refusal_of
 from contract.model_config import ModelConfig
-from contract.version_policy import choose_versions
+from server.config_fields import refusal_of
 from server.engine import Engine
 from server.errors import LoadError, LoadFailed
 from server.loader import load_version
@@ -27,6 +26,7 @@ from server.plan import Actions, plan
 from server.sources import ModelFolder
 from server.stamps import ModelStamp, VersionStamp, stamp_model
 from server.version import Version
+from server.version_policy import choose_versions
 
 logger = logging.getLogger(__name__)
 

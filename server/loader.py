@@ -7,9 +7,9 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from contract.config_fields import warnings_of
 from contract.model_config import ModelConfig
 from server.autocomplete import check_origin
+from server.config_fields import warnings_of
 from server.engine import Engine
 from server.errors import LoadError
 from server.execution import Execution

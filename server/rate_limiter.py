@@ -18,7 +18,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
-from contract.demands import Demand, Pool
+from server.demands import Demand, Pool
 from server.errors import LoadError
 
 EVERY_DEVICE: Final = None

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from contract.demands import parse_resource
 from contract.locations import Location, parse_location
 from contract.options import LocalPath, Options
 from contract.pictures import DEFAULT_MAX_PIXELS
+from server.demands import parse_resource
 from server.rendering import BoxOrder
 
 ENVIRONMENT_PREFIX: Final = "APERTURE_"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from contract.accelerators import read_accelerators
 from contract.choice import Asked, Choice, Model
-from contract.demands import Demand, place_demands
 from contract.engines import with_engine
 from contract.errors import ContractError
 from contract.model_config import ModelConfig
@@ -23,6 +22,7 @@ from contract.sessions import Launch, detect_machine, open_session
 from contract.tuning import Tuning, read_tuning
 from server.autocomplete import complete
 from server.bound_run import BoundRun
+from server.demands import Demand, place_demands
 from server.engine import Engine
 from server.errors import LoadError
 from server.graph import read_graph

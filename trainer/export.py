@@ -26,10 +26,10 @@ from contract.hardware import available_cpus
 from contract.locations import Location
 from contract.model_config import ModelConfig, make_model_config
 from contract.pictures import Picture
-from contract.publishing import PublishedVersion, publish
 from trainer.checkpoints import Checkpoint
 from trainer.errors import ExportMismatch
 from trainer.pixel_size import PixelSize, sides
+from trainer.publishing import PublishedVersion, publish
 from trainer.tasks import load_task
 from trainer.tasks.task import Task
 from trainer.version import trainer_version

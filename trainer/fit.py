@@ -20,7 +20,6 @@ from transformers.utils import logging as transformers_logging
 from contract.locations import absolute
 from contract.model_config import ModelConfig
 from contract.precision import file_sha256
-from contract.publishing import PublishedVersion, check_publishable, check_writable
 from trainer.checkpoints import (
     WEIGHTS,
     Checkpoint,
@@ -43,6 +42,7 @@ from trainer.job import Hooks, Job
 from trainer.local_data import local_data
 from trainer.precisions import Validation, measure, recall, remember
 from trainer.processes import Processes, leave_processes, start_processes, wait_for_all
+from trainer.publishing import PublishedVersion, check_publishable, check_writable
 from trainer.report import (
     FinalMetrics,
     epoch_metrics,

@@ -28,11 +28,11 @@ import httpx
 
 from contract.bucket import Store
 from contract.locations import Bucket
-from contract.publishing import publish
 from tests.k8s.pods import MODELS
 from tests.picture_files import instances, noise_png
 from tests.storage.local_s3 import local_s3
 from tests.tiny_models import LABELS, colour_config, write_colour_model
+from trainer.publishing import publish
 
 _SET_FLAGS, _IS_UP, _REQUEST = 0x8914, 0x1, "16sh"
 _ANSWER_S: Final = 60.0

@@ -18,13 +18,13 @@ import pytest
 
 from contract.bucket import Store
 from contract.locations import Bucket, Location
-from contract.publishing import publish
 from tests.k8s.namespaces import needs, unshare
 from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
 from tests.storage.local_s3 import MOTO, initialise_storage
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
+from trainer.publishing import publish
 
 NAMESPACES = unshare("--mount", "--net")
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.demands import Demand, Pool
 from contract.scheduling import DynamicBatching
 from server.batcher import Batcher
+from server.demands import Demand, Pool
 from server.errors import LoadError, Unloaded
 from server.execution import Execution, Row
 from server.rate_limiter import EVERY_DEVICE, Permit, RateLimiter, choose, find_limits

@@ -14,9 +14,9 @@ import pytest
 from contract.bucket import Store
 from contract.errors import RepositoryError
 from contract.locations import Bucket
-from contract.publishing import PublishedVersion, check_publishable, check_writable, publish
 from tests.storage.local_s3 import LocalS3, contents, keys, new_clients
 from tests.tiny_models import LABELS, colour_config, write_colour_model
+from trainer.publishing import PublishedVersion, check_publishable, check_writable, publish
 
 SHARED = {"m/config.pbtxt", "m/labels.txt"}
 
@@ -24,7 +24,7 @@ DIES = """
 import os, signal, sys
 from contract.bucket import Store, Upload
 from contract.locations import Bucket
-from contract.publishing import publish
+from trainer.publishing import publish
 from tests.tiny_models import LABELS, colour_config, write_colour_model
 
 def die(*args):

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import Descriptor
 
-from contract.config_fields import FIELDS, HONOURED, PARAMETERS, refusal_of, set_paths, warnings_of
 from contract.model_config import parse_model_config
 from contract.triton_schema import schema
+from server.config_fields import FIELDS, HONOURED, PARAMETERS, refusal_of, set_paths, warnings_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs/repository.md"
 

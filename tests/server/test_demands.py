@@ -1,6 +1,6 @@
 import pytest
 
-from contract.demands import Demand, parse_resource, place_demands
+from server.demands import Demand, parse_resource, place_demands
 from tests.contract.test_accelerators import config_of
 
 SHARED = '{"name": "R", "count": 2}, {"name": "G", "global": true, "count": 1}'

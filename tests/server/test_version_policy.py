@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from contract.model_config import CONFIG_FILE, empty_model_config, read_model_config
-from contract.version_policy import choose_versions
+from server.version_policy import choose_versions
 
 
 @pytest.mark.parametrize(
