@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Measured, measure
-from contract.repository import publish
 from contract.sessions import detect_machine
 from tests.live_server import free_port, live_server, wait_for_url
 from tests.picture_files import china_jpeg, instances, noise_png
 from trainer.export import describe_model, write_onnx
+from trainer.folder_publishing import publish_folder
 from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.tasks import load_task
 
@@ -127,8 +127,10 @@ def publish_random(case: Case, repository: Path) -> Path:
     model = task.build_model(wanted, LABELS)
     module = task.serving_module(model).eval()
     config = describe_model(task, model, "model", LABELS, case.input_size)
-    done = publish(repository, config, LABELS, lambda path: write_onnx(task, module, config, path))
-    return done.version_dir / "model.onnx"
+    version = publish_folder(
+        repository, config, LABELS, lambda path: write_onnx(task, module, config, path)
+    )
+    return repository / "model" / str(version) / "model.onnx"
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ def explicit(*names: str) -> Control:
 def publish_versions(root: Path, name: str, count: int) -> Path:
     """Publish the colour model `count` times; returns its folder."""
     for _ in range(count):
-        published = publish_colour_model(root, name)
-    return published.model_dir
+        publish_colour_model(root, name)
+    return root / name
 
 
 def policy(model_dir: Path, text: str) -> None:

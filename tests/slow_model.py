@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from contract.repository import Published, publish
 from tests.tiny_models import LABELS, SIZE, colour_config
+from trainer.publishing import publish
 
 _STEPS_A_LEVEL = 16
 _WIDTH = 128
@@ -67,9 +67,8 @@ def write_slow_model(path: Path, steps_a_level: int = _STEPS_A_LEVEL) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def publish_slow_model(
-    repository: Path, name: str, steps_a_level: int = _STEPS_A_LEVEL
-) -> Published:
-    """Publish it as the next version of `name`; it runs a picture at a time."""
+def publish_slow_model(repository: Path, name: str, steps_a_level: int = _STEPS_A_LEVEL) -> Path:
+    """Publish it as the next version of `name`, which runs a picture at a time; the model's folder."""
     write = partial(write_slow_model, steps_a_level=steps_a_level)
-    return publish(repository, colour_config(name, 1), LABELS, write)
+    publish(repository, colour_config(name, 1), LABELS, write)
+    return repository / name

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from contract.repository import publish
 from tests.tiny_models import LABELS, SIZE, colour_config, write_colour_model
+from trainer.publishing import publish
 
 _WIDTH = 512
 _STEPS = 600
@@ -15,8 +15,8 @@ _STEPS = 600
 
 def publish_slow_colour_model(repository: Path, name: str, scheduling: str) -> None:
     """Publish it with `scheduling`, text of config.pbtxt, instead of empty dynamic batching."""
-    published = publish(repository, colour_config(name), LABELS, write_slow_colour_model)
-    config = published.model_dir / "config.pbtxt"
+    publish(repository, colour_config(name), LABELS, write_slow_colour_model)
+    config = repository / name / "config.pbtxt"
     text = config.read_text()
     empty = "dynamic_batching {\n}\n"
     assert empty in text

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import TensorSpec, make_model_config
-from contract.repository import publish
 from tests.tiny_models import LABELS, SIZE
+from trainer.publishing import publish
 
 BOXES: Final = np.array(
     [[0, 0, 0.5, 0.25], [0.25, 0.5, 1, 1], [0.125, 0.25, 0.375, 0.5], [0.5, 0, 1.5, 0.75]],

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
-from contract.repository import Published, publish
+from trainer.publishing import publish
 
 LABELS = ("red", "green", "blue")
 SIZE = 8
@@ -48,9 +48,10 @@ def write_colour_model(path: Path, scale: float = 16) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -> Published:
-    """Publish the colour classifier as the next version of `name`."""
-    return publish(repository, colour_config(name, max_batch_size), LABELS, write_colour_model)
+def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -> Path:
+    """Publish the colour classifier as the next version of `name`; the model's folder."""
+    publish(repository, colour_config(name, max_batch_size), LABELS, write_colour_model)
+    return repository / name
 
 
 def colour_scores(pixels: NDArray[np.uint8], scale: float = 16) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import TensorSpec, make_model_config
-from contract.repository import publish
 from tests.tiny_models import LABELS, SIZE
+from trainer.publishing import publish
 
 WHITE = 255
 

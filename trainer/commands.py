@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 
 from contract.mirror import local_copy
-from contract.repository import replace_text
 from trainer.checkpoints import open_checkpoint
 from trainer.evaluate import evaluate
+from trainer.files import replace_text
 from trainer.fit import FitResult, fit
 from trainer.hyperparameters import Hyperparameters
 from trainer.job import Hooks

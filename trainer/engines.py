@@ -5,6 +5,7 @@ the version's folder.
 """
 
 import logging
+from pathlib import Path
 
 from contract.accelerators import read_accelerators
 from contract.choice import Choice, Machine, Model
@@ -14,7 +15,6 @@ from contract.model_config import MODEL_FILE, ModelConfig, read_model_config
 from contract.placement import place_instances
 from contract.precision import read_guard, with_own_measurement
 from contract.providers import choices
-from contract.repository import Published
 from contract.scheduling import read_scheduling
 from contract.sessions import Launch, detect_machine, open_session
 from trainer.errors import AcceleratorMissing
@@ -37,7 +37,7 @@ def check_tensorrt(machine: Machine | None = None) -> None:
         raise AcceleratorMissing("this onnxruntime was built without TensorRT")
 
 
-def build_engines(task: Task, published: Published) -> Choice:
+def build_engines(task: Task, version_dir: Path) -> Choice:
     """Build the engines of a published version whose config.pbtxt names tensorrt.
 
     Returns:
@@ -46,13 +46,12 @@ def build_engines(task: Task, published: Published) -> Choice:
     Raises:
         ContractError: A session cannot be opened, or the configuration cannot be used.
     """
-    path = published.version_dir / MODEL_FILE
-    shared = read_model_config(published.model_dir)
-    config = with_own_measurement(shared, published.version_dir, path)
+    path = version_dir / MODEL_FILE
+    config = with_own_measurement(read_model_config(version_dir.parent), version_dir, path)
     machine = detect_machine()
     placement = place_instances(config, machine.gpus)
     model = Model(read_accelerators(config), placement, read_guard(config.parameters, path))
-    choice = with_engine(choices(machine, model)[0], config, published.version_dir, None)
+    choice = with_engine(choices(machine, model)[0], config, version_dir, None)
     for device in sorted(set(placement.gpus)):
         session = open_session(Launch(path, choice, available_cpus(), device))
         for size in profile_sizes(config):

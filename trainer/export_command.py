@@ -13,7 +13,6 @@ from typing import Final, TypeAlias
 from contract.errors import ContractError
 from contract.model_config import ModelConfig
 from contract.precision import Measurement
-from contract.repository import Published
 from trainer.checkpoints import Checkpoint, open_checkpoint
 from trainer.datasets.dataset import TRAIN, VALIDATION
 from trainer.engines import build_engines, check_tensorrt
@@ -52,13 +51,13 @@ def export_command(settings: ExportSettings) -> str:
             metrics.by_name if metrics is not None else {},
             _finish(settings, checkpoint, data),
         )
-    if settings.tensorrt and isinstance(published.model_dir, Path):
-        made = Published(published.model_dir, published.version)
+    version_dir = published.version_dir
+    if settings.tensorrt and isinstance(version_dir, Path):
         try:
-            build_engines(load_task(checkpoint.origin.task), made)
+            build_engines(load_task(checkpoint.origin.task), version_dir)
         except ContractError as err:
-            raise EnginesMissing(published.version_dir, str(err)) from err
-    return f"published {published.version_dir}"
+            raise EnginesMissing(version_dir, str(err)) from err
+    return f"published {version_dir}"
 
 
 def _local_data(settings: ExportSettings) -> AbstractContextManager[Path | None]:

@@ -21,12 +21,12 @@ from contract.hardware import available_cpus
 from contract.placement import Placement
 from contract.precision import Measurement, Precision, file_sha256
 from contract.providers import choices
-from contract.repository import replace_text
 from contract.sessions import Launch, detect_machine, open_session
 from trainer.datasets.dataset import Sample
 from trainer.errors import DatasetError
 from trainer.evaluate import evaluate
 from trainer.export import Export
+from trainer.files import replace_text
 from trainer.predictors import GraphPredictor
 from trainer.report import PRECISIONS_FILE
 

@@ -1,6 +1,6 @@
 """Publishing a model into a repository, wherever that lies: a folder, or a bucket.
 
-A version is made in a folder, by contract/repository.py. For a bucket, that is a temporary one, and
+A version is made in a folder, by folder_publishing.py. For a bucket, that is a temporary one, and
 its files are sent. A bucket has no rename, so the order makes a version whole for every reader:
 
     1. model.onnx is sent, and nobody sees it yet
@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from contract import repository
 from contract.bucket import Store
 from contract.errors import BucketError, RepositoryError
 from contract.locations import Bucket, Location
 from contract.model_config import CONFIG_FILE, LABELS_FILE, MODEL_FILE, ModelConfig
 from contract.objects import RemoteModel, group
 from contract.repository import check_model_name
+from trainer.files import check_folder_writable
+from trainer.folder_publishing import check_folder_publishable, next_version, publish_folder
 
 _PROBE: Final = ".probe"
 _PUBLISH_ATTEMPTS: Final = 100
@@ -59,7 +60,7 @@ def check_writable(location: Location, name: str) -> None:
         RepositoryError: Nothing can be written there.
     """
     if isinstance(location, Path):
-        repository.check_writable(location / name)
+        check_folder_writable(location / name)
         return
     store = Store(location / check_model_name(name))
     store.list()
@@ -76,7 +77,7 @@ def check_publishable(location: Location, config: ModelConfig, labels: Sequence[
         RepositoryError: The name is none, or the model exists with another interface.
     """
     if isinstance(location, Path):
-        repository.check_publishable(location, config, labels)
+        check_folder_publishable(location, config, labels)
     else:
         store = Store(location / check_model_name(config.name))
         _check_publishable(store, _present(store), config, labels)
@@ -103,12 +104,12 @@ def publish(
         RepositoryError: The model exists with another interface, or nothing can be written.
     """
     if isinstance(location, Path):
-        made = repository.publish(location, config, labels, write_model, finish)
-        return PublishedVersion(made.model_dir, made.version)
+        version = publish_folder(location, config, labels, write_model, finish)
+        return PublishedVersion(location / config.name, version)
     check_publishable(location, config, labels)
     with tempfile.TemporaryDirectory(prefix="aperture-publish-") as folder:
-        made = repository.publish(Path(folder), config, labels, write_model, finish)
-        return _send(location / config.name, made.model_dir, config, labels)
+        publish_folder(Path(folder), config, labels, write_model, finish)
+        return _send(location / config.name, Path(folder) / config.name, config, labels)
 
 
 def is_published(version: PublishedVersion) -> bool:
@@ -131,7 +132,7 @@ def _send(
     for _ in range(_PUBLISH_ATTEMPTS):
         present = _present(store)
         _check_publishable(store, present, config, labels)
-        version = repository.next_version(present.versions, bucket)
+        version = next_version(present.versions, bucket)
         try:
             with store.upload(made / "1" / MODEL_FILE, f"{version}/{MODEL_FILE}") as upload:
                 if not present.versions:
@@ -173,7 +174,7 @@ def _check_publishable(
     """Check what the bucket holds of the model as if it lay in a folder."""
     with _small_copy(store, present) as folder:
         try:
-            repository.check_publishable(folder, config, labels)
+            check_folder_publishable(folder, config, labels)
         except RepositoryError as err:
             place = store.bucket.url.removesuffix(f"/{present.name}")
             raise RepositoryError(str(err).replace(str(folder), place)) from err

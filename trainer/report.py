@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tabulate import tabulate
 from torch.utils.tensorboard import SummaryWriter
 
-from contract.repository import replace_text
 from trainer.checkpoints import TRAINER_STATE
+from trainer.files import replace_text
 from trainer.tasks.task import Metrics
 
 METRICS_FILE: Final = "metrics.json"

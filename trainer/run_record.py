@@ -15,10 +15,10 @@ from typing import Final, TextIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contract.locations import Location
-from contract.repository import replace_text
 from trainer.checkpoints import checkpoint_folders
 from trainer.differences import differences
 from trainer.errors import CheckpointError, RunBusy, RunConflict, RunUnwritable
+from trainer.files import replace_text
 from trainer.hyperparameters import Hyperparameters
 from trainer.publishing import PublishedVersion, is_published
 from trainer.report import METRICS_FILE, PRECISIONS_FILE

@@ -67,7 +67,7 @@ def test_requests_of_all_protocols_are_counted_together(vision: httpx.Client) ->
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a container of one bare model that takes as long as its picture is bright."""
     folder = tmp_path_factory.mktemp("batch")
-    model_dir = publish_slow_model(folder / "repository", "slow").model_dir
+    model_dir = publish_slow_model(folder / "repository", "slow")
     (folder / "ml").mkdir()
     model_dir.rename(folder / "ml" / "model")
     variables = {

@@ -22,10 +22,10 @@ PREDICT = "/v1/models/{}:predict"
 def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     publish_colour_model(repository, "good")
-    (publish_colour_model(repository, "broken").version_dir / "model.onnx").write_bytes(b"no model")
+    (publish_colour_model(repository, "broken") / "1" / "model.onnx").write_bytes(b"no model")
     (repository / "empty").mkdir()
     (repository / "lost+found").mkdir()
-    bare = publish_colour_model(repository, "bare").model_dir / "config.pbtxt"
+    bare = publish_colour_model(repository, "bare") / "config.pbtxt"
     bare.write_text(bare.read_text().partition("output {")[0])
     server = start_server(tmp_path / "log", "--model_repository", str(repository))
     try:
@@ -74,7 +74,7 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
 def test_the_index_says_what_is_wrong_with_a_model(
     tmp_path: Path, damage: tuple[str, str, str], reason: str
 ) -> None:
-    model_dir = publish_colour_model(tmp_path / "repository", "m").model_dir
+    model_dir = publish_colour_model(tmp_path / "repository", "m")
     file, old, new = damage
     text = (model_dir / file).read_text()
     assert old in text
@@ -94,7 +94,7 @@ def test_the_index_says_what_is_wrong_with_a_model(
 
 
 def test_one_models_folder_is_served_under_the_given_name(tmp_path: Path) -> None:
-    model_dir = publish_colour_model(tmp_path / "repository", "colour").model_dir
+    model_dir = publish_colour_model(tmp_path / "repository", "colour")
     flags = ["--model_dir", str(model_dir), "--model_name", "hue"]
     with live_server(tmp_path / "log", *flags) as server, server.client() as http:
         assert http.post(PREDICT.format("hue"), json=instances(noise_png(0))).status_code == 200
@@ -169,8 +169,8 @@ def test_sigterm_does_not_wait_for_a_load(tmp_path: Path) -> None:
     )
     without_effect = 'instance_group { host_policy: "none" }'  # named in the log as a load begins
     for name in map(str, range(20)):  # which take a minute each, or seconds
-        published = publish_colour_model(tmp_path / "models", name, max_batch_size=4096)
-        config = published.model_dir / "config.pbtxt"
+        model_dir = publish_colour_model(tmp_path / "models", name, max_batch_size=4096)
+        config = model_dir / "config.pbtxt"
         config.write_text(config.read_text() + long + without_effect)
     server = start_server(tmp_path / "log", "--model_repository", str(tmp_path / "models"))
     try:

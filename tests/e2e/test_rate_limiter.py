@@ -22,7 +22,7 @@ REQUESTS = 6
 def run_intervals(folder: Path, received: Received, *flags: str) -> list[tuple[int, int, str]]:
     """Beginning, end and model of each run, in ns, when clients ask both models at once."""
     for name in MODELS:
-        config = publish_slow_model(folder / "repository", name).model_dir / "config.pbtxt"
+        config = publish_slow_model(folder / "repository", name) / "config.pbtxt"
         config.write_text(f"{config.read_text()}instance_group {{ kind: KIND_CPU {RESOURCE} }}\n")
     body = instances(encode(Image.new("RGB", (8, 8), (60, 60, 60))))
     flags = ("--model_repository", str(folder / "repository"), "--provider", "cpu", *flags)

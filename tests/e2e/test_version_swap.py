@@ -5,10 +5,10 @@ from pathlib import Path
 
 import httpx
 
-from contract.repository import publish
 from tests.live_server import live_server, wait_until
 from tests.steady_load import check_versions, index, same, serves, steady_load
 from tests.tiny_models import LABELS, colour_config, write_colour_model
+from trainer.publishing import publish
 
 REFUSALS = {
     (status, text)

@@ -13,7 +13,6 @@ import pytest
 
 from contract.bucket import Store
 from contract.locations import Bucket, Location
-from contract.repository import replace_text
 from tests.k8s.document import TEXT
 from tests.k8s.pods import MODELS, predictors_of
 from tests.k8s.rendered import kubectl, rendered
@@ -21,6 +20,7 @@ from tests.live_server import live_server, wait_for, wait_until
 from tests.steady_load import check_versions, picture_files, serves, steady_load
 from tests.storage.local_s3 import LocalS3
 from tests.tiny_models import LABELS, colour_config, write_colour_model
+from trainer.files import replace_text
 from trainer.publishing import publish
 
 pytestmark = kubectl

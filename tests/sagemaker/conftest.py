@@ -38,8 +38,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("sagemaker")
     repository = folder / "repository"
     for _ in range(2):
-        published = publish_colour_model(repository, "colour")
-    config = published.model_dir / "config.pbtxt"
+        colour = publish_colour_model(repository, "colour")
+    config = colour / "config.pbtxt"
     config.write_text(config.read_text() + "\nversion_policy { all {} }\n")
     publish_colour_segmenter(repository, "parts")
     publish_colour_detector(repository, "boxes")

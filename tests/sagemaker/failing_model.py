@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from contract.repository import publish
 from tests.tiny_models import LABELS, SIZE, colour_config
+from trainer.publishing import publish
 
 
 def publish_failing_model(repository: Path, name: str) -> None:

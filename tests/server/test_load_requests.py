@@ -62,7 +62,7 @@ def test_what_cannot_be_loaded_says_why_and_changes_nothing(
     tmp_path: Path, decoder: Decoder
 ) -> None:
     async def run() -> None:
-        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        model_dir = publish_colour_model(tmp_path, "m")
         async with repository(tmp_path, decoder, explicit("m")) as served:
             with pytest.raises(NotPolled, match="failed to load 'x', failed to poll from model"):
                 await served.load("x")

@@ -20,7 +20,7 @@ from tests.tiny_models import publish_colour_model
 
 def folder_of(tmp_path: Path, more: str) -> ModelFolder:
     """A model's folder whose config.pbtxt says `more`."""
-    model_dir = publish_colour_model(tmp_path, "colours").model_dir
+    model_dir = publish_colour_model(tmp_path, "colours")
     config = model_dir / "config.pbtxt"
     config.write_text(f"{config.read_text()}{more}\n")
     return ModelFolder("colours", model_dir)

@@ -175,7 +175,7 @@ def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, decoder
 
 def test_a_policy_that_serves_nothing_is_a_reason(tmp_path: Path, decoder: Decoder) -> None:
     async def run() -> None:
-        policy(publish_colour_model(tmp_path, "m").model_dir, "specific { versions: 7 }")
+        policy(publish_colour_model(tmp_path, "m"), "specific { versions: 7 }")
         async with repository(tmp_path, decoder) as served:
             assert not served.ready
             assert "under the version policy of model 'm'" in served.find("m").reason

@@ -26,7 +26,7 @@ def test_a_repository_is_read_anew_each_time(tmp_path: Path) -> None:
 
 
 def test_a_models_folder_is_served_under_its_configs_name_or_the_one_given(tmp_path: Path) -> None:
-    model_dir = publish_colour_model(tmp_path, "colour").model_dir
+    model_dir = publish_colour_model(tmp_path, "colour")
     moved = model_dir.rename(tmp_path / "elsewhere")
     assert list(find_source(None, moved, None).folders()) == ["colour"]
     assert list(find_source(None, moved, "hue").folders()) == ["hue"]
@@ -90,7 +90,7 @@ def test_a_model_file_outside_its_version_is_refused(tmp_path: Path, name: str) 
 def test_a_missing_folder_and_a_model_given_as_a_repository_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="is not a folder"):
         find_source(tmp_path / "absent", None, None)
-    model_dir = publish_colour_model(tmp_path, "m").model_dir
+    model_dir = publish_colour_model(tmp_path, "m")
     with pytest.raises(LoadError, match="give it as --model_dir"):
         find_source(model_dir, None, None)
 

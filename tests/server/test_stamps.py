@@ -10,7 +10,7 @@ from tests.tiny_models import publish_colour_model
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ModelFolder:
-    return ModelFolder("m", publish_colour_model(tmp_path, "m").model_dir)
+    return ModelFolder("m", publish_colour_model(tmp_path, "m"))
 
 
 def test_publishing_a_version_leaves_the_stamps_of_the_others(folder: ModelFolder) -> None:

@@ -34,7 +34,7 @@ needs_bf16 = pytest.mark.skipif(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ModelFolder:
-    return ModelFolder("colours", publish_colour_model(tmp_path, "colours").model_dir)
+    return ModelFolder("colours", publish_colour_model(tmp_path, "colours"))
 
 
 def name_accelerators(folder: ModelFolder, text: str) -> None:

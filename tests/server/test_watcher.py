@@ -17,7 +17,7 @@ from tests.tiny_models import publish_colour_model
 
 def test_polling_follows_what_changes(tmp_path: Path, decoder: Decoder) -> None:
     async def run() -> None:
-        first = publish_colour_model(tmp_path, "kept").model_dir
+        first = publish_colour_model(tmp_path, "kept")
         async with repository(tmp_path, decoder, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             await watcher.look()
@@ -61,7 +61,7 @@ def test_polling_leaves_the_old_version_when_the_new_one_is_broken(
     tmp_path: Path, decoder: Decoder
 ) -> None:
     async def run() -> None:
-        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        model_dir = publish_colour_model(tmp_path, "m")
         async with repository(tmp_path, decoder, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             break_version(model_dir, 2)
@@ -95,7 +95,7 @@ def test_polling_forgets_the_reason_of_a_fault_that_is_mended(
     tmp_path: Path, decoder: Decoder
 ) -> None:
     async def run() -> None:
-        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        model_dir = publish_colour_model(tmp_path, "m")
         config = model_dir / "config.pbtxt"
         text = config.read_text()
         async with repository(tmp_path, decoder, Control("poll")) as served:
@@ -119,7 +119,7 @@ def test_a_broken_version_that_the_policy_leaves_out_is_forgotten(
     tmp_path: Path, decoder: Decoder
 ) -> None:
     async def run() -> None:
-        model_dir = publish_colour_model(tmp_path, "m").model_dir
+        model_dir = publish_colour_model(tmp_path, "m")
         break_version(model_dir, 2)
         async with repository(tmp_path, decoder, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)

@@ -13,13 +13,13 @@ from contract.bucket import Store
 from contract.locations import Bucket
 from contract.mirror import Mirror
 from contract.model_config import read_model_config
-from contract.repository import publish
 from tests.live_server import LiveServer, live_server, start_server, wait_until
 from tests.picture_files import instances, noise, noise_png
 from tests.steady_load import check_versions, index, picture_files, serves, steady_load
 from tests.storage.local_s3 import LocalS3, initialise_storage
 from tests.storage.test_publishing import publish_and_die, publish_colour
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
+from trainer.publishing import publish
 
 FP32 = ["--provider", "cpu", "--precision", "fp32"]
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from contract.repository import publish
 from tests.trainer.coco_folders import write_coco_folder
 from tests.trainer.conftest import aperture_train, problems
 from trainer.checkpoints import write_manifest
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detectors import build_detector
 from trainer.export import describe_model
+from trainer.publishing import publish
 from trainer.run_record import LOCK_FILE
 from trainer.tasks import load_task
 

@@ -113,13 +113,13 @@ FORGIVEN: Final = {
 def write_configurations(repository: Path) -> None:
     """A model under the name of each configuration."""
     for name, text in {**ACCEPTED, **REFUSED, **NOT_SERVED}.items():
-        config = publish_colour_model(repository, name).model_dir / "config.pbtxt"
+        config = publish_colour_model(repository, name) / "config.pbtxt"
         written = config.read_text()
         if "dynamic_batching" in text:
             written = written.replace("dynamic_batching {\n}\n", "")
         config.write_text(f"{written}{text}\n")
     for name, (old, new) in {**CHANGED, **FORGIVEN}.items():
-        config = publish_colour_model(repository, name).model_dir / "config.pbtxt"
+        config = publish_colour_model(repository, name) / "config.pbtxt"
         written = config.read_text()
         assert old in written
         config.write_text(written.replace(old, new, 1))

@@ -34,7 +34,7 @@ FLAGS = {
 
 def write_models(repository: Path) -> None:
     for name, text in MODELS.items():
-        config = publish_colour_model(repository, name).model_dir / "config.pbtxt"
+        config = publish_colour_model(repository, name) / "config.pbtxt"
         group = f"instance_group {{ count: 1 kind: KIND_CPU rate_limiter {{ {text} }} }}\n"
         config.write_text(config.read_text() + group)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from contract.errors import OptionsError, RepositoryError
-from contract.repository import check_writable
 from trainer.errors import ArchiveError
+from trainer.files import check_folder_writable
 
 LARGEST: Final = 32 << 30
 """Bytes that an archive may hold unpacked."""
@@ -43,7 +43,7 @@ def check_archive(folder: Path, archive: Path) -> None:
     if archive.is_dir():
         raise OptionsError([f"archive: got {archive}, which is a folder; expected a file's path"])
     try:
-        check_writable(archive.parent)
+        check_folder_writable(archive.parent)
     except RepositoryError as err:
         raise OptionsError([f"archive: got {archive}, but {err}"]) from err
 

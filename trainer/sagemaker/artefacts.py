@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from contract.repository import replace_text
 from trainer.checkpoints import WEIGHTS, Checkpoint
+from trainer.files import replace_text
 from trainer.report import METRICS_FILE
 from trainer.sagemaker.folders import Folders
 from trainer.sagemaker.incremental import CHECKPOINT_FOLDER, Architecture, write_architecture

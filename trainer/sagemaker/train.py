@@ -18,8 +18,8 @@ from typing import Final
 from contract.errors import OptionsError
 from contract.locations import parse_path
 from contract.options import build
-from contract.repository import check_writable
 from trainer.errors import HostsApart, PeersLost, ProcessLost, Stopped, TrainerError
+from trainer.files import check_folder_writable
 from trainer.sagemaker.algorithms import ALGORITHMS
 from trainer.sagemaker.archive import check_archive
 from trainer.sagemaker.channel_names import refuse_slips
@@ -112,7 +112,7 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
     refuse_slips(container.channels, settings.algorithm, asked.channels)
     if settings.archive is not None and container.hosts.rank == 0:
         check_archive(folders.model, settings.archive)
-    check_writable(folders.output_data)
+    check_folder_writable(folders.output_data)
     architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
     start = (
         None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)
