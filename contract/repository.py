@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NUMBER = re.compile(r"0*([0-9]{1,19})")
 
-NEWEST_VERSION: Final = (1 << 63) - 1
+LARGEST_VERSION: Final = (1 << 63) - 1
 """The largest number of a version; they are int64 in Triton's protocol."""
 
 
@@ -54,7 +54,7 @@ def version_number(text: str) -> int | None:
     """The number by which a client asks for a version, maybe with zeros before it; None if none."""
     match = _NUMBER.fullmatch(text)
     number = int(match[1]) if match else -1
-    return number if 0 <= number <= NEWEST_VERSION else None
+    return number if 0 <= number <= LARGEST_VERSION else None
 
 
 def list_model_dirs(repository: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from contract.model_config import (
     ModelConfig,
     read_model_config,
 )
-from contract.repository import NEWEST_VERSION, check_model_name, list_versions
+from contract.repository import LARGEST_VERSION, check_model_name, list_versions
 from trainer.files import replace_text
 
 _INTERFACE_PARAMETERS: Final = ("task", "resize")
@@ -85,7 +85,7 @@ def next_version(present: Iterable[int], where: object) -> int:
         RepositoryError: There is none, as one of them has the largest.
     """
     newest = max(present, default=0)
-    if newest >= NEWEST_VERSION:
+    if newest >= LARGEST_VERSION:
         raise RepositoryError(
             f"{where} has version {newest}, and no version can have a larger number; "
             "publish under another --name, or rename that version"

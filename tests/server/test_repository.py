@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.model_config import ModelConfig
-from contract.repository import NEWEST_VERSION
+from contract.repository import LARGEST_VERSION
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
 from server.protocol.http import json_response
@@ -38,18 +38,18 @@ def test_a_version_is_found_by_any_number_that_its_folder_may_have(
 ) -> None:
     async def run() -> None:
         model_dir = publish_versions(tmp_path, "m", 3)
-        numbers = [7, 1764417600000000000, NEWEST_VERSION]
+        numbers = [7, 1764417600000000000, LARGEST_VERSION]
         for old, new in zip((1, 2, 3), numbers, strict=True):
             (model_dir / str(old)).rename(model_dir / str(new))
         policy(model_dir, "all {}")
         async with repository(tmp_path, decoder) as served:
             model = served.find("m")
             assert [model.version(str(number)).number for number in numbers] == numbers
-            assert model.version().number == NEWEST_VERSION
+            assert model.version().number == LARGEST_VERSION
             with pytest.raises(
                 RequestError, match="specified version string '9223372036854775808'"
             ):
-                model.version(str(NEWEST_VERSION + 1))
+                model.version(str(LARGEST_VERSION + 1))
 
     asyncio.run(run())
 

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import ConfigError, RepositoryError
 from contract.labels import read_labels
-from contract.repository import NEWEST_VERSION, list_versions
+from contract.repository import LARGEST_VERSION, list_versions
 from tests.tiny_models import LABELS, colour_config, publish_colour_model, write_colour_model
 from trainer.folder_publishing import publish_folder
 
@@ -72,7 +72,7 @@ def test_labels_that_a_file_of_lines_cannot_hold_are_refused(
 
 def test_nothing_is_published_behind_the_largest_number(tmp_path: Path) -> None:
     model_dir = publish_colour_model(tmp_path, "m")
-    (model_dir / "1").rename(model_dir / str(NEWEST_VERSION))
-    with pytest.raises(RepositoryError, match=f"has version {NEWEST_VERSION}"):
+    (model_dir / "1").rename(model_dir / str(LARGEST_VERSION))
+    with pytest.raises(RepositoryError, match=f"has version {LARGEST_VERSION}"):
         publish_colour_model(tmp_path, "m")
-    assert list_versions(model_dir) == [NEWEST_VERSION]
+    assert list_versions(model_dir) == [LARGEST_VERSION]
