@@ -203,19 +203,13 @@ def local_copy(location: Location, name: str, version: int | None) -> Iterator[P
         yield Path(folder)
 
 
-class _disk:  # noqa: N801  # a context manager that reads as one
+@contextmanager
+def _disk(target: Path) -> Iterator[None]:
     """Say of the disk's failures what they kept from being copied."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, err: BaseException | None, trace: object) -> None:
-        if isinstance(err, OSError):
-            reason = err.strerror or str(err)
-            raise BucketError("copy to", str(self._target), reason) from err
+    try:
+        yield
+    except OSError as err:
+        raise BucketError("copy to", str(target), err.strerror or str(err)) from err
 
 
 def _check_space(target: Path, needed_bytes: int) -> None:
