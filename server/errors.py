@@ -30,7 +30,6 @@ Those that HTTP alone has stand in protocol/http_errors.py.
 traceback in the log, 500 and a constant text to the client.
 """
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar, Final
 
@@ -265,8 +264,3 @@ class QueueTimeout(ServerError):
 
 class LoadError(ServerError):
     """A model folder that cannot be served."""
-
-
-def choose_one(what: str, got: str, known: Sequence[str]) -> RequestError:
-    """A RequestError that lists what could have been named instead of `got`."""
-    return RequestError(f"{what} {got!r} is unknown; expected one of {', '.join(known)}")

@@ -8,14 +8,13 @@ between two requests: whoever began with the old one ends with it.
 """
 
 import asyncio
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import kserve
 
-from contract.model_config import Json, TensorSpec
 from contract.repository import version_number
 from server.decoder import Decoder
 from server.errors import ModelNotFound, NotReady, NoVersions, RequestError, VersionNotReady
@@ -93,10 +92,6 @@ class ServedModel(kserve.Model):
     def serving(self) -> bool:
         """Whether every loaded version can answer, and there is one."""
         return bool(self._loaded) and all(one.version.alive for one in self._loaded.values())
-
-    async def healthy(self) -> bool:
-        """Whether it can answer; KServe asks this for its readiness routes."""
-        return self.serving
 
     def states(self) -> dict[int, VersionState]:
         """The state of each version that serves, or did, or should, by number."""
@@ -212,28 +207,6 @@ class ServedModel(kserve.Model):
             RequestError, ModelNotFound, NotReady: As `version`.
         """
         return self.version(number).in_use()
-
-    def get_input_types(self) -> list[dict[str, Json]]:
-        """The inputs as V2 metadata."""
-        config = self.version().config
-        return tensor_metadata(config.inputs, batched=config.max_batch_size > 0)
-
-    def get_output_types(self) -> list[dict[str, Json]]:
-        """The outputs as V2 metadata."""
-        config = self.version().config
-        return tensor_metadata(config.outputs, batched=config.max_batch_size > 0)
-
-
-def tensor_metadata(specs: Sequence[TensorSpec], *, batched: bool) -> list[dict[str, Json]]:
-    """V2 metadata of tensors: name, datatype, shape, with -1 for the batch where there is one."""
-    return [
-        {
-            "name": spec.name,
-            "datatype": spec.datatype,
-            "shape": [-1, *spec.dims] if batched else [*spec.dims],
-        }
-        for spec in specs
-    ]
 
 
 def _parse_number(text: str) -> int:

@@ -70,11 +70,6 @@ class Repository(kserve.ModelRepository):
         self._started = False
 
     @property
-    def control_mode(self) -> ControlMode:
-        """Whether models are loaded at the start, by polling or by request."""
-        return self.control.mode
-
-    @property
     def ready(self) -> bool:
         """Whether the models of the start are loaded and answer, and the server is not leaving."""
         if not self._started or self.draining:
@@ -179,11 +174,10 @@ class Repository(kserve.ModelRepository):
             model.wanted = False  # nothing came of the request, so nothing is to be served
         raise failed
 
-    async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
+    async def unload(self, name: str) -> None:
         """Let no request find a model any more; it stops when those under way end.
 
-        As in Triton, a name that is not loaded is no error. No model depends on another here, so
-        `unload_dependents` changes nothing.
+        As in Triton, a name that is not loaded is no error.
 
         Raises:
             NotExplicit: The mode is another.

@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol, TypeAlias
 import grpc
 from starlette.routing import Route
 
-from contract.model_config import PLATFORM, Json
+from contract.model_config import PLATFORM, Json, TensorSpec
 from server.log_settings import LogSettings
-from server.model import ServedModel, tensor_metadata
+from server.model import ServedModel
 from server.protocol.body import Bodies
 from server.repository import Repository
 from server.shared_memory import SharedMemory
@@ -93,9 +93,21 @@ def model_metadata(model: ServedModel, number: str) -> dict[str, Json]:
         "name": model.name,
         "versions": [str(one) for one in known],
         "platform": PLATFORM,
-        "inputs": tensor_metadata(config.inputs, batched=batched),
-        "outputs": tensor_metadata(config.outputs, batched=batched),
+        "inputs": _tensors(config.inputs, batched=batched),
+        "outputs": _tensors(config.outputs, batched=batched),
     }
+
+
+def _tensors(specs: Sequence[TensorSpec], *, batched: bool) -> list[dict[str, Json]]:
+    """Name, datatype and shape of each, with -1 for the batch where there is one."""
+    return [
+        {
+            "name": spec.name,
+            "datatype": spec.datatype,
+            "shape": [-1, *spec.dims] if batched else [*spec.dims],
+        }
+        for spec in specs
+    ]
 
 
 def model_statistics(v2: V2, name: str, number: str) -> list[dict[str, Json]]:

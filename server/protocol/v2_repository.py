@@ -82,8 +82,8 @@ class ModelRepository:
         """Unload a model; 200 with no body."""
         parameters = _parameters(await self._bodies.json_object(request))
         _refuse_repository(request.path_params.get("repository", ""))
-        dependents = flag(parameters, "unload_dependents")
-        await self._repository.unload(request.path_params["name"], unload_dependents=dependents)
+        _check_unload(parameters)
+        await self._repository.unload(request.path_params["name"])
         return Response()
 
     async def repository_index(
@@ -110,8 +110,8 @@ class ModelRepository:
     ) -> oip.RepositoryModelUnloadResponse:
         """Unload a model."""
         _refuse_repository(request.repository_name)
-        dependents = flag(parameters_of(request.parameters), "unload_dependents")
-        await self._repository.unload(request.model_name, unload_dependents=dependents)
+        _check_unload(parameters_of(request.parameters))
+        await self._repository.unload(request.model_name)
         return oip.RepositoryModelUnloadResponse()
 
 
@@ -126,6 +126,11 @@ def _parameters(payload: Mapping[str, object]) -> Parameters:
 def _refuse_repository(name: str) -> None:
     if name:
         raise Unsupported("'repository_name' specification is not supported")
+
+
+def _check_unload(parameters: Parameters) -> None:
+    """Refuse a flag that is none; it changes nothing, as no model here depends on another."""
+    flag(parameters, "unload_dependents")
 
 
 def _read_load(wire: bytes) -> tuple[str, str | None, dict[str, bytes]]:

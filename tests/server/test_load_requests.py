@@ -44,7 +44,7 @@ def test_load_and_unload_and_load_again(tmp_path: Path, decoder: Decoder) -> Non
             assert model.version().number == 2
             await until(lambda: states(served) == {"m 1": "UNAVAILABLE", "m 2": "READY"})
             assert reason(served, "m 1") == "unloaded"
-            await served.unload("m", unload_dependents=True)
+            await served.unload("m")
             with pytest.raises(ModelNotFound, match="'m' has no available versions"):
                 model.version()
             await until(lambda: states(served)["m 2"] == "UNAVAILABLE")
