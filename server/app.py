@@ -27,7 +27,6 @@ from contract.hardware import available_cpus
 from contract.locations import Bucket
 from server.decoder import Decoder
 from server.demands import parse_resource
-from server.engine import Engine
 from server.errors import LoadError
 from server.listening import every_address
 from server.log_settings import LogSettings
@@ -48,6 +47,7 @@ from server.protocol.v2 import V2
 from server.rate_limiter import RateLimiter
 from server.repository import Control, Repository
 from server.response_cache import ResponseCache
+from server.runtime import Runtime
 from server.settings import ServerOptions
 from server.shared_memory import SharedMemory
 from server.sources import Source, find_source, require_model
@@ -86,19 +86,19 @@ class Server(kserve.ModelServer):
         cache = ResponseCache(options.cache_bytes) if options.cache_bytes else None
         self._repository = Repository(
             open_source(options),
-            Engine(
-                options.provider,
-                options.precision,
-                threads,
-                options.max_queue_size,
-                options.max_instances,
-                self._tracing,
-                options.strict_accelerators,
-                options.engine_cache_dir,
+            Runtime(
+                provider=options.provider,
+                precision=options.precision,
+                threads=threads,
+                max_queue_size=options.max_queue_size,
+                max_instances=options.max_instances,
+                decoder=self._decoder,
+                tracer=self._tracing,
+                strict_accelerators=options.strict_accelerators,
+                engine_cache_dir=options.engine_cache_dir,
                 response_cache=cache,
                 limiter=limiter_of(options),
             ),
-            self._decoder,
             Control(
                 options.model_control_mode,
                 options.load_model,

@@ -45,39 +45,34 @@ class Turn:
     timeout_us: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class Inference:
     """The way of requests to the runs of one version.
 
-    Args:
+    Attributes:
         config: The model's configuration.
         task: Its task; None if it answers tensors alone.
+        decoder: Decodes its pictures.
         batcher: Its queue.
         part: Rows of a long request that are decoded and run together.
         cache: What it answered before; None if nothing is kept.
     """
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        task: Task | None,
-        batcher: Batcher,
-        part: int,
-        cache: VersionCache | None = None,
-    ) -> None:
-        self._config = config
-        self._task = task
-        self._batcher = batcher
-        self._part = part
-        self._cache = cache
+    config: ModelConfig
+    task: Task | None
+    decoder: Decoder
+    batcher: Batcher
+    part: int
+    cache: VersionCache | None = None
 
     def row_count(self, request: InferRequest) -> int:
         """The pictures, or batch rows, of a V2 request whose inputs were checked."""
         if self._pictures(request):
             return len(request.inputs[0].elements)
-        return request.inputs[0].shape[0] if self._config.max_batch_size else 1
+        return request.inputs[0].shape[0] if self.config.max_batch_size else 1
 
     async def of_request(
-        self, decoder: Decoder, request: InferRequest, turn: Turn, record: Record
+        self, request: InferRequest, turn: Turn, record: Record
     ) -> AsyncIterator[Row]:
         """The outputs of a V2 request whose inputs were checked, in parts.
 
@@ -85,18 +80,18 @@ class Inference:
             BadPicture: Names the first picture that cannot be used.
         """
         if elements := self._pictures(request):
-            async for parts, _ in self.of_pictures(decoder, elements, turn, record):
+            async for parts, _ in self.of_pictures(elements, turn, record):
                 for part in parts:
                     yield part
             return
         inputs = {tensor.name: _array(tensor) for tensor in request.inputs}
-        if self._task is not None:
+        if self.task is not None:
             for index, row in enumerate(rows_of(inputs)):
-                if fault := self._task.fault(row):
+                if fault := self.task.fault(row):
                     raise BadPicture(index, fault)
         rows = self.row_count(request)
-        for start in range(0, rows, self._part):
-            stop = min(rows, start + self._part)
+        for start in range(0, rows, self.part):
+            stop = min(rows, start + self.part)
             whole = stop - start == rows
             piece = inputs if whole else {name: inputs[name][start:stop] for name in inputs}
             run = partial(self._run_tensors, piece, stop - start, turn, record)
@@ -104,16 +99,16 @@ class Inference:
                 yield outputs
 
     async def of_pictures(
-        self, decoder: Decoder, sources: Sequence[Source], turn: Turn, record: Record
+        self, sources: Sequence[Source], turn: Turn, record: Record
     ) -> AsyncIterator[tuple[Sequence[Row], Sequence[Picture]]]:
         """The outputs for some pictures, in one part or several, beside the pictures' sizes.
 
         Raises:
             BadPicture: Names the first picture that cannot be used.
         """
-        for start in range(0, len(sources), self._part):
-            some = sources[start : start + self._part]
-            run = partial(self._run_pictures, decoder, some, start, turn, record)
+        for start in range(0, len(sources), self.part):
+            some = sources[start : start + self.part]
+            run = partial(self._run_pictures, some, start, turn, record)
             part = await self._recall(Files(some), run, record)
             yield part.outputs, part.pictures
 
@@ -121,19 +116,19 @@ class Inference:
         self, inputs: Inputs, run: Callable[[], Awaitable[Part]], record: Record
     ) -> Part:
         """What the cache has of equal inputs, or else what comes of `run`."""
-        if self._cache is None:
+        if self.cache is None:
             return await run()
-        return await self._cache.recall(inputs, run, record)
+        return await self.cache.recall(inputs, run, record)
 
     async def _run_pictures(
-        self, decoder: Decoder, sources: Sequence[Source], start: int, turn: Turn, record: Record
+        self, sources: Sequence[Source], start: int, turn: Turn, record: Record
     ) -> Part:
         """Decode and run pictures, the first of which has the index `start` in its request."""
-        task = self._task
+        task = self.task
         assert task is not None  # noqa: S101  # the version looked
-        height, width, _ = self._config.inputs[0].dims
-        with self._batcher.coming(), timed() as taken:
-            pictures = await decoder.decode(sources, (height, width), task.fit, start)
+        height, width, _ = self.config.inputs[0].dims
+        with self.batcher.coming(), timed() as taken:
+            pictures = await self.decoder.decode(sources, (height, width), task.fit, start)
         record.decoded(taken)
         rows = [task.prepare(picture) for picture in pictures]
         inputs = {name: [row[name] for row in rows] for name in rows[0]}
@@ -146,13 +141,13 @@ class Inference:
     async def _submit(
         self, inputs: Mapping[str, Rows], rows: int, turn: Turn, record: Record
     ) -> Sequence[Row]:
-        answer = await self._batcher.submit(inputs, rows, turn.priority, turn.timeout_us)
+        answer = await self.batcher.submit(inputs, rows, turn.priority, turn.timeout_us)
         record.ran(rows, answer.stages, answer.arrived_ns, answer.runs)
         return answer.parts
 
     def _pictures(self, request: InferRequest) -> tuple[Source, ...]:
         """The picture files of a request; empty if it holds tensors."""
-        if self._task is None or len(request.inputs) != 1 or request.inputs[0].datatype != BYTES:
+        if self.task is None or len(request.inputs) != 1 or request.inputs[0].datatype != BYTES:
             return ()
         return request.inputs[0].elements
 

@@ -17,12 +17,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from contract.model_config import ModelConfig
 from server.config_fields import refusal_of
-from server.engine import Engine
 from server.errors import LoadError, LoadFailed
 from server.loader import load_version
 from server.memory import give_back
 from server.model import Loaded, ServedModel
 from server.plan import Actions, plan
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.stamps import ModelStamp, VersionStamp, stamp_model
 from server.version import Version
@@ -38,11 +38,11 @@ class Lifecycle:
     """Loads and unloads the versions of models.
 
     Args:
-        engine: How they are run.
+        runtime: How they are run.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._turn = asyncio.Semaphore(1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._job: Future[Any] | None = None
@@ -138,7 +138,7 @@ class Lifecycle:
             if self._stopping.is_set():
                 break
             try:
-                version = await self._in_thread(load_version, folder, number, config, self._engine)
+                version = await self._in_thread(load_version, folder, number, config, self._runtime)
             except LoadError as err:
                 logger.warning(
                     "cannot serve model=%s version=%d reason=%s", model.name, number, err

@@ -10,10 +10,10 @@ from pathlib import Path
 from contract.model_config import ModelConfig
 from server.autocomplete import check_origin
 from server.config_fields import warnings_of
-from server.engine import Engine
 from server.errors import LoadError
 from server.execution import Execution
 from server.output_labels import read_output_labels
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.start import Started, start
 from server.tasks import TASKS
@@ -22,14 +22,16 @@ from server.version import Version
 logger = logging.getLogger(__name__)
 
 
-def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine) -> Version:
+def load_version(
+    folder: ModelFolder, number: int, config: ModelConfig, runtime: Runtime
+) -> Version:
     """Open, check and warm up a version; blocks for as long as that takes.
 
     Args:
         folder: The model's folder.
         number: The version.
         config: What the model's configuration says; the rest is completed from the graph.
-        engine: How it is to be run.
+        runtime: How it is to be run.
 
     Raises:
         LoadError: It cannot be served; the message says why.
@@ -39,12 +41,12 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
         logger.warning("model=%s version=%d: %s", config.name, number, warning)
     if config.task:
         _check_picture_model(folder.path, config)
-    started = start(folder, number, config, engine)
+    started = start(folder, number, config, runtime)
     choice, config = started.choice, started.config
     labels = read_output_labels(folder.path, config)
-    execution = _limited(started, engine)
+    execution = _limited(started, runtime)
     try:
-        version = Version(number, config, labels, execution, engine)
+        version = Version(number, config, labels, execution, runtime)
     except Exception:
         for permit in execution.permits:
             permit.leave()
@@ -53,7 +55,7 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
         "loaded model=%s version=%d provider=%s precision=%s reason=%s",
         *(config.name, number, choice.provider, choice.precision, choice.reason),
     )
-    if version.statistics.cached and engine.response_cache is None:
+    if version.statistics.cached and runtime.response_cache is None:
         logger.warning(
             "model=%s version=%d asks for the response cache, which the server was not given; "
             "start it with --cache_config local,size=BYTES",
@@ -62,12 +64,12 @@ def load_version(folder: ModelFolder, number: int, config: ModelConfig, engine: 
     return version
 
 
-def _limited(started: Started, engine: Engine) -> Execution:
+def _limited(started: Started, runtime: Runtime) -> Execution:
     """Its runs, each with its permit if any of them shares resources with others."""
     execution = started.warmed.execution
-    if engine.limiter is None or not any(demand.needs for demand in started.demands):
+    if runtime.limiter is None or not any(demand.needs for demand in started.demands):
         return execution
-    return replace(execution, permits=engine.limiter.join(started.demands))
+    return replace(execution, permits=runtime.limiter.join(started.demands))
 
 
 def _check_picture_model(model_dir: Path, config: ModelConfig) -> None:

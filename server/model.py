@@ -16,7 +16,6 @@ from typing import Literal, TypeAlias
 import kserve
 
 from contract.repository import version_number
-from server.decoder import Decoder
 from server.errors import ModelNotFound, NotReady, NoVersions, RequestError, VersionNotReady
 from server.stamps import ModelStamp, VersionStamp
 from server.version import Version
@@ -49,7 +48,6 @@ class ServedModel(kserve.Model):
 
     Args:
         name: The name in URLs and requests.
-        decoder: Decodes the pictures of its requests.
 
     Attributes:
         attempted: The stamp of the files that were last loaded, or could not be.
@@ -57,9 +55,8 @@ class ServedModel(kserve.Model):
         wanted: Whether it is to be served; not after it was unloaded.
     """
 
-    def __init__(self, name: str, decoder: Decoder) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.decoder = decoder
         self.attempted: ModelStamp | None = None
         self.changing = asyncio.Lock()
         self.wanted = True

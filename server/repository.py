@@ -16,13 +16,12 @@ from typing import Literal, TypeAlias
 import kserve
 
 from contract.model_config import ModelConfig
-from server.decoder import Decoder
-from server.engine import Engine
 from server.errors import LoadError, LoadFailed, ModelNotFound, NotExplicit, NotPolled
 from server.index import IndexRow, index_rows
 from server.lifecycle import Lifecycle
 from server.model import ServedModel
 from server.overrides import parse_override, write_private_folder
+from server.runtime import Runtime
 from server.sources import ModelFolder, Source
 
 logger = logging.getLogger(__name__)
@@ -53,20 +52,18 @@ class Repository(kserve.ModelRepository):
 
     Args:
         source: Where the models lie.
-        engine: How they are run.
-        decoder: Decodes the pictures of their requests.
+        runtime: How they are run.
         control: How the repository is kept.
     """
 
-    def __init__(self, source: Source, engine: Engine, decoder: Decoder, control: Control) -> None:
+    def __init__(self, source: Source, runtime: Runtime, control: Control) -> None:
         super().__init__()
         self.source = source
         self.control = control
         self.draining = False
-        self._lifecycle = Lifecycle(engine)
+        self._lifecycle = Lifecycle(runtime)
         self._look_thread = ThreadPoolExecutor(1, thread_name_prefix="look")
         self._looks: set[Future[dict[str, ModelFolder]]] = set()
-        self._decoder = decoder
         self._started = False
 
     @property
@@ -115,7 +112,7 @@ class Repository(kserve.ModelRepository):
         folders = await self.look(named)
         names = folders.keys() if self._loads_all else self.control.load_models
         for name in sorted(names):
-            self.models[name] = ServedModel(name, self._decoder)
+            self.models[name] = ServedModel(name)
         for model in self.served():
             if model.name in folders:
                 await self.bring(folders[model.name])
@@ -194,7 +191,7 @@ class Repository(kserve.ModelRepository):
     ) -> LoadFailed | None:
         """Load what is new or changed of a model; returns why some of it could not be."""
         if folder.name not in self.models:
-            self.models[folder.name] = ServedModel(folder.name, self._decoder)
+            self.models[folder.name] = ServedModel(folder.name)
         return await self._lifecycle.bring(self.models[folder.name], folder, override)
 
     def drop(self, name: str) -> None:

@@ -23,11 +23,11 @@ from contract.tuning import Tuning, read_tuning
 from server.autocomplete import complete
 from server.bound_run import BoundRun
 from server.demands import Demand, place_demands
-from server.engine import Engine
 from server.errors import LoadError
 from server.graph import read_graph
 from server.graph_run import graph_run
 from server.pinned import PinnedMemory
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.warm_up import Warmed, warm_up
 
@@ -61,7 +61,7 @@ class _Source:
     placement: Placement
     gpu_count: int
     tuning: Tuning
-    engine: Engine
+    runtime: Runtime
 
     @property
     def path(self) -> Path:
@@ -79,7 +79,7 @@ class _Source:
         return place_demands(self.config, self.devices(choice), gpus)
 
 
-def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine) -> Started:
+def start(folder: ModelFolder, number: int, config: ModelConfig, runtime: Runtime) -> Started:
     """Open a version and warm it up with the first choice that can.
 
     Raises:
@@ -93,13 +93,13 @@ def start(folder: ModelFolder, number: int, config: ModelConfig, engine: Engine)
         config = with_own_measurement(config, folder.version_dir(number), path)
         guard = read_guard(config.parameters, path)
         model = Model(read_accelerators(config), placement, guard)
-        chosen = choices(machine, model, Asked(engine.provider, engine.precision))
+        chosen = choices(machine, model, Asked(runtime.provider, runtime.precision))
     except (ContractError, OSError) as err:
         raise LoadError(str(err)) from err
-    source = _Source(folder, number, config, placement, machine.gpus, tuning, engine)
-    if engine.limiter is not None:  # before the warm-up, which takes seconds
-        engine.limiter.check(source.demands(chosen[0]))
-    if engine.strict_accelerators and chosen[0].missing:
+    source = _Source(folder, number, config, placement, machine.gpus, tuning, runtime)
+    if runtime.limiter is not None:  # before the warm-up, which takes seconds
+        runtime.limiter.check(source.demands(chosen[0]))
+    if runtime.strict_accelerators and chosen[0].missing:
         raise LoadError(f"{chosen[0].missing} (--strict_accelerators)")
     return _first_that_runs(source, chosen)
 
@@ -116,19 +116,19 @@ def _first_that_runs(source: _Source, chosen: Sequence[Choice]) -> Started:
         except LoadError as err:
             if i + 1 == len(chosen):
                 raise
-            if source.engine.strict_accelerators:
+            if source.runtime.strict_accelerators:
                 raise LoadError(f"{choice.provider}: {err} (--strict_accelerators)") from err
             failures.append(f"{choice.provider} failed: {err}")
     raise AssertionError("nothing was chosen")
 
 
 def _start(source: _Source, choice: Choice) -> Started:
-    config, engine, folder = source.config, source.engine, source.folder
+    config, runtime, folder = source.config, source.runtime, source.folder
     devices = source.devices(choice)
-    threads = max(1, engine.threads // len(devices))
+    threads = max(1, runtime.threads // len(devices))
     version_dir = folder.version_dir(source.number)
     try:
-        choice = with_engine(choice, config, version_dir, engine.engine_cache_dir)
+        choice = with_engine(choice, config, version_dir, runtime.engine_cache_dir)
         launches = [
             Launch(source.path, choice, threads, device, source.tuning) for device in devices
         ]

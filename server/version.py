@@ -19,9 +19,7 @@ from contract.pictures import Picture
 from contract.scheduling import read_scheduling
 from server.asked_outputs import asked_outputs, gather
 from server.batcher import Batcher
-from server.decoder import Decoder
 from server.durations import timed
-from server.engine import Engine
 from server.errors import AnswerTooLarge, NoVisionTask, TooManyInstances
 from server.execution import Execution, Row, rows_of
 from server.inference import Inference, Turn, part_rows
@@ -29,6 +27,7 @@ from server.input_check import check_inputs
 from server.instances import PredictRequest
 from server.record import StageTrace, recorded
 from server.rendering import AnswerT, Rendering
+from server.runtime import Runtime
 from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
@@ -48,7 +47,7 @@ class Version:
         config: The model's configuration, as it is shown.
         labels: The class names in index order, by output; of those that have some.
         execution: How it is run.
-        engine: How all versions are run on this machine.
+        runtime: How all versions are run on this machine.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Version:
         config: ModelConfig,
         labels: Mapping[str, tuple[str, ...]],
         execution: Execution,
-        engine: Engine,
+        runtime: Runtime,
     ) -> None:
         self.number = number
         self.config = config
@@ -73,15 +72,17 @@ class Version:
             execution,
             self._executor,
             read_scheduling(config).dynamic_batching,
-            engine.max_queue_size,
+            runtime.max_queue_size,
             self.statistics,
         )
-        self._max_instances = engine.max_instances
-        self._tracer = engine.tracer
-        part = part_rows(execution, engine.max_queue_size, pictures=self.task is not None)
-        cache = engine.response_cache if self.statistics.cached else None
+        self._max_instances = runtime.max_instances
+        self._tracer = runtime.tracer
+        part = part_rows(execution, runtime.max_queue_size, pictures=self.task is not None)
+        cache = runtime.response_cache if self.statistics.cached else None
         self._cache = None if cache is None else cache.for_load()
-        self._inference = Inference(config, self.task, self._batcher, part, self._cache)
+        self._inference = Inference(
+            config, self.task, runtime.decoder, self._batcher, part, self._cache
+        )
         self._requests = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -129,9 +130,7 @@ class Version:
             self._cache.close()
         self._executor.shutdown(wait=False)
 
-    async def infer(
-        self, decoder: Decoder, request: InferRequest
-    ) -> dict[str, NDArray[np.generic]]:
+    async def infer(self, request: InferRequest) -> dict[str, NDArray[np.generic]]:
         """The outputs[N, ...] of a V2 request, by name, in the order asked for.
 
         Raises:
@@ -152,7 +151,7 @@ class Version:
             turn = Turn(request.priority, request.timeout_us)
             parts: list[Row] = []
             size = 0
-            async for part in self._inference.of_request(decoder, request, turn, record):
+            async for part in self._inference.of_request(request, turn, record):
                 parts.append({name: part[name] for name in names})
                 size += sum(tensor.nbytes for tensor in parts[-1].values())
                 check_answer_size(size)  # of some outputs it was not known before
@@ -168,9 +167,7 @@ class Version:
             record.responded(taken)
             return outputs
 
-    async def make(
-        self, decoder: Decoder, request: PredictRequest, rendering: Rendering[AnswerT]
-    ) -> list[AnswerT]:
+    async def make(self, request: PredictRequest, rendering: Rendering[AnswerT]) -> list[AnswerT]:
         """The answer for each picture, in their order, in a form of the task's.
 
         Much is made beside the event loop.
@@ -197,7 +194,7 @@ class Version:
             check_answer_size(size)
             size = 0
             async for parts, pictures in self._inference.of_pictures(
-                decoder, request.sources, Turn(), record
+                request.sources, Turn(), record
             ):
                 added = sum(
                     rendering.answer_bytes(one.height, one.width, options) for one in pictures

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from server.decoder import Decoder
+from server.runtime import Runtime
+from tests.runtimes import cpu_runtime
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,7 +26,7 @@ def _pixel_limit() -> Iterator[None]:
 
 
 @pytest.fixture
-def decoder() -> Iterator[Decoder]:
-    decoder = Decoder(1, 10_000)
-    yield decoder
-    decoder.stop()
+def runtime() -> Iterator[Runtime]:
+    made = cpu_runtime()
+    yield made
+    made.decoder.stop()

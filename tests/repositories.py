@@ -5,23 +5,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from server.decoder import Decoder
-from server.engine import Engine
 from server.repository import Control, Repository
+from server.runtime import Runtime
 from server.sources import find_source
 from server.tensors import InferRequest, tensor_from_json
 from tests.tiny_models import publish_colour_model
 
-ENGINE = Engine("cpu", "fp32", threads=1, max_queue_size=64)
-
 
 @asynccontextmanager
 async def repository(
-    root: Path, decoder: Decoder, control: Control | None = None
+    root: Path, runtime: Runtime, control: Control | None = None
 ) -> AsyncIterator[Repository]:
     """A started repository over `root`."""
     source = find_source(root, None, None)
-    served = Repository(source, ENGINE, decoder, control or Control())
+    served = Repository(source, runtime, control or Control())
     await served.start()
     try:
         yield served
@@ -65,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def echo(served: Repository, name: str, decoder: Decoder) -> object:
+async def echo(served: Repository, name: str) -> object:
     request = InferRequest("", (tensor_from_json("x", "FP32", [1, 2], [[1.5, 2]]),))
     with served.find(name).use() as version:
-        return (await version.infer(decoder, request))["y"].tolist()
+        return (await version.infer(request))["y"].tolist()

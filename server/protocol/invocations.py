@@ -115,12 +115,10 @@ class Invocations:
         """
         async with self._bodies.received(request) as body:
             with model.use(number) as version:
-                response = await self._answer(request, body, model, version)
+                response = await self._answer(request, body, version)
         return response, version.number
 
-    async def _answer(
-        self, request: Request, body: bytes, model: ServedModel, version: Version
-    ) -> Response:
+    async def _answer(self, request: Request, body: bytes, version: Version) -> Response:
         task = version.vision_task
         forms = task.indexed(self._dialect)
         accept, said_by = self._wanted(request)
@@ -132,7 +130,7 @@ class Invocations:
                 sources = await read_pictures(self._bodies, content_type, body)
                 check_count(form.media_type, len(sources))
                 asked = PredictRequest(sources, options)
-                made = await version.make(model.decoder, asked, forms[form.media_type])
+                made = await version.make(asked, forms[form.media_type])
         except TimeoutError as err:
             raise TimeOver(self._timeout_s or 0) from err
         pieces = joined(form.media_type, made)

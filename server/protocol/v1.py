@@ -15,7 +15,6 @@ from starlette.routing import Route
 from server.errors import NotReady
 from server.instances import parse_predict_request
 from server.media_types import JSON
-from server.model import ServedModel
 from server.protocol.accept import choose_media_type
 from server.protocol.answers import check_count, joined, listed
 from server.protocol.body import Bodies
@@ -57,7 +56,7 @@ class V1:
             with model.use() as version:
                 forms = version.vision_task.labelled()
                 media_type = choose_media_type(request.headers.get("accept"), tuple(forms))
-                answers = await _answers(model, version, payload, media_type)
+                answers = await _answers(version, payload, media_type)
         if media_type == JSON:
             return _written(_predictions(answers))
         return _written(answers, media_type)
@@ -68,7 +67,7 @@ class V1:
         async with self._bodies.received(request) as body:
             payload = await self._bodies.json(body)
             with model.use() as version:
-                answers = await _answers(model, version, payload, JSON)
+                answers = await _answers(version, payload, JSON)
         if version.vision_task.bare_answer:
             return _written(joined(JSON, answers))
         return _written(_predictions(answers))
@@ -87,14 +86,12 @@ class V1:
         return json_response({"name": model.name, "ready": True})
 
 
-async def _answers(
-    model: ServedModel, version: Version, payload: object, media_type: str
-) -> Sequence[Body]:
+async def _answers(version: Version, payload: object, media_type: str) -> Sequence[Body]:
     """The answers to the pictures of a body."""
     task = version.vision_task
     asked = parse_predict_request(payload, task.options)
     check_count(media_type, len(asked.sources))
-    return await version.make(model.decoder, asked, task.labelled()[media_type])
+    return await version.make(asked, task.labelled()[media_type])
 
 
 def _predictions(answers: Sequence[Body]) -> Sequence[Body]:

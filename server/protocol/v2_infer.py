@@ -68,7 +68,7 @@ class Infer:
                 logger.debug(
                     "infer model=%s version=%d id=%s", model.name, version.number, parsed.request.id
                 )
-                outputs = await version.infer(model.decoder, parsed.request)
+                outputs = await version.infer(parsed.request)
             head: dict[str, Json] = {"id": parsed.request.id} if parsed.request.id else {}
             head |= {"model_name": model.name, "model_version": str(version.number)}
             write = partial(oip_json.infer_response, head, outputs, parsed)
@@ -93,7 +93,7 @@ class Infer:
             parse = partial(oip_messages.parse_infer_request, received, version.config, memory)
             parsed = await self._apart(received.size, parse)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
-            outputs = await version.infer(model.decoder, parsed.request)
+            outputs = await version.infer(parsed.request)
         write = partial(
             oip_messages.infer_response,
             model.name,

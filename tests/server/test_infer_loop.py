@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from server.decoder import Decoder
 from server.errors import RequestError
 from server.log_settings import LogSettings
 from server.protocol import oip_pb2 as oip
@@ -21,6 +20,7 @@ from server.protocol.body import LARGE, Bodies
 from server.protocol.oip_messages import ReceivedInfer
 from server.protocol.v2 import V2
 from server.protocol.v2_infer import Infer
+from server.runtime import Runtime
 from server.shared_memory import FOLDER, SharedMemory
 from server.trace_settings import TraceSettings
 from tests.event_loop import counted_turns
@@ -32,12 +32,12 @@ CUT = b"\x01"
 
 
 @asynccontextmanager
-async def v2_over(root: Path, decoder: Decoder) -> AsyncIterator[V2]:
+async def v2_over(root: Path, runtime: Runtime) -> AsyncIterator[V2]:
     """V2 over the model `words`, which answers the strings of `x`."""
     write_identity(root / "words" / "1" / "model.onnx", Through("", "BYTES", ["n", "k"]))
     bodies = Bodies(1 << 26, 100)
     logs = LogSettings(logging.NullHandler())
-    async with repository(root, decoder) as served:
+    async with repository(root, runtime) as served:
         yield V2(served, SharedMemory(allowed=True), logs, TraceSettings(), "aperture", bodies)
     bodies.stop()
 
@@ -55,25 +55,25 @@ def ask(count: int) -> oip.ModelInferRequest:
     return oip.ModelInferRequest(model_name="words", inputs=[tensor])
 
 
-def test_strings_of_a_message(tmp_path: Path, decoder: Decoder) -> None:
+def test_strings_of_a_message(tmp_path: Path, runtime: Runtime) -> None:
     async def turns(count: int) -> int:
         message = ask(count)
         message.raw_input_contents.append(bytes(4 * count - 4) + CUT)
-        async with v2_over(tmp_path, decoder) as v2:
+        async with v2_over(tmp_path, runtime) as v2:
             return await turns_while_refused(v2, message)
 
     assert asyncio.run(turns(10)) == 0  # not worth a thread
     assert asyncio.run(turns(LARGE)) > 0
 
 
-def test_strings_in_shared_memory(tmp_path: Path, decoder: Decoder) -> None:
+def test_strings_in_shared_memory(tmp_path: Path, runtime: Runtime) -> None:
     path = FOLDER / f"aperture-test-{os.getpid()}-words"
     message = ask(LARGE)
     message.inputs[0].parameters["shared_memory_region"].string_param = "r"
     message.inputs[0].parameters["shared_memory_byte_size"].int64_param = 4 * LARGE - 3
 
     async def turns() -> int:
-        async with v2_over(tmp_path, decoder) as v2:
+        async with v2_over(tmp_path, runtime) as v2:
             v2.shared_memory.register("r", path.name, 0, 4 * LARGE - 3)
             return await turns_while_refused(v2, message)
 

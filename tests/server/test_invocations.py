@@ -7,12 +7,12 @@ from unittest.mock import Mock
 import orjson
 
 from contract.options import build
-from server.decoder import Decoder
 from server.media_types import JSON, JSON_LINES
 from server.protocol.answers import joined
 from server.protocol.body import Bodies
 from server.protocol.invocations import Invocations, execution_parameters
 from server.repository import Control
+from server.runtime import Runtime
 from server.settings import ServerOptions
 from tests.repositories import break_version, repository
 from tests.tiny_models import publish_colour_model
@@ -20,12 +20,12 @@ from tests.tiny_models import publish_colour_model
 OPTIONS = build(ServerOptions, {"model_dir": "."})
 
 
-def ping(root: Path, decoder: Decoder, *, draining: bool = False) -> tuple[int, str]:
+def ping(root: Path, runtime: Runtime, *, draining: bool = False) -> tuple[int, str]:
     """The status of /ping, and the reason."""
 
     async def ask() -> tuple[int, str]:
         bodies = Bodies(1000, 10)
-        async with repository(root, decoder, Control(strict_readiness=True)) as served:
+        async with repository(root, runtime, Control(strict_readiness=True)) as served:
             served.draining = draining
             response = await Invocations(served, bodies, OPTIONS).ping(Mock())
         bodies.stop()
@@ -35,25 +35,25 @@ def ping(root: Path, decoder: Decoder, *, draining: bool = False) -> tuple[int, 
     return asyncio.run(ask())
 
 
-def test_a_container_whose_models_answer_may_be_asked(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_container_whose_models_answer_may_be_asked(tmp_path: Path, runtime: Runtime) -> None:
     publish_colour_model(tmp_path, "colour")
-    assert ping(tmp_path, decoder) == (200, "")
+    assert ping(tmp_path, runtime) == (200, "")
 
 
-def test_a_broken_model_is_named(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_broken_model_is_named(tmp_path: Path, runtime: Runtime) -> None:
     publish_colour_model(tmp_path, "colour")
     break_version(tmp_path / "broken", 1)
-    status, reason = ping(tmp_path, decoder)
+    status, reason = ping(tmp_path, runtime)
     assert status == 503
     assert reason.startswith("model 'broken': ")
 
 
 def test_a_container_without_a_model_or_about_to_stop_may_not_be_asked(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
-    assert ping(tmp_path, decoder)[0] == 503
+    assert ping(tmp_path, runtime)[0] == 503
     publish_colour_model(tmp_path, "colour")
-    assert ping(tmp_path, decoder, draining=True)[0] == 503
+    assert ping(tmp_path, runtime, draining=True)[0] == 503
 
 
 def test_transforms_under_way_send_up_to_100_mb() -> None:

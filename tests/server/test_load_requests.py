@@ -11,8 +11,8 @@ import grpc
 import numpy as np
 import pytest
 
-from server.decoder import Decoder
 from server.errors import LoadFailed, ModelNotFound, NotPolled
+from server.runtime import Runtime
 from server.tensors import InferRequest, tensor_from_json
 from tests.onnx_graphs import Through, identity_graph, write_identity
 from tests.repositories import (
@@ -30,10 +30,10 @@ PAIR = Through("", "FP32", ["n", 2])
 IDENTITY = '{"backend": "onnxruntime"}'
 
 
-def test_load_and_unload_and_load_again(tmp_path: Path, decoder: Decoder) -> None:
+def test_load_and_unload_and_load_again(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         publish_colour_model(tmp_path, "m")
-        async with repository(tmp_path, decoder, explicit()) as served:
+        async with repository(tmp_path, runtime, explicit()) as served:
             await served.load("m")
             model = served.find("m")
             first = model.version()
@@ -59,11 +59,11 @@ def test_load_and_unload_and_load_again(tmp_path: Path, decoder: Decoder) -> Non
 
 
 def test_what_cannot_be_loaded_says_why_and_changes_nothing(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         model_dir = publish_colour_model(tmp_path, "m")
-        async with repository(tmp_path, decoder, explicit("m")) as served:
+        async with repository(tmp_path, runtime, explicit("m")) as served:
             with pytest.raises(NotPolled, match="failed to load 'x', failed to poll from model"):
                 await served.load("x")
             break_version(model_dir, 2)
@@ -99,10 +99,10 @@ def test_what_cannot_be_loaded_says_why_and_changes_nothing(
     asyncio.run(run())
 
 
-def test_what_this_server_does_not_have_is_unsupported(tmp_path: Path, decoder: Decoder) -> None:
+def test_what_this_server_does_not_have_is_unsupported(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
-        async with repository(tmp_path, decoder, explicit()) as served:
+        async with repository(tmp_path, runtime, explicit()) as served:
             with pytest.raises(LoadFailed, match="sequence_batching is not served") as refused:
                 await served.load("m", '{"backend": "onnxruntime", "sequence_batching": {}}')
             assert refused.value.status == HTTPStatus.NOT_IMPLEMENTED
@@ -116,11 +116,11 @@ def test_what_this_server_does_not_have_is_unsupported(tmp_path: Path, decoder: 
 
 
 def test_a_load_that_finds_all_well_forgets_the_one_that_failed(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
-        async with repository(tmp_path, decoder, explicit("m")) as served:
+        async with repository(tmp_path, runtime, explicit("m")) as served:
             serving = served.find("m").version()
             with pytest.raises(LoadFailed, match="sequence_batching is not served"):
                 await served.load("m", '{"backend": "onnxruntime", "sequence_batching": {}}')
@@ -132,11 +132,11 @@ def test_a_load_that_finds_all_well_forgets_the_one_that_failed(
     asyncio.run(run())
 
 
-def test_a_request_may_bring_a_configuration(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_request_may_bring_a_configuration(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
         write_identity(tmp_path / "m" / "2" / "model.onnx", PAIR)
-        async with repository(tmp_path, decoder, explicit("m")) as served:
+        async with repository(tmp_path, runtime, explicit("m")) as served:
             override = {"max_batch_size": 7, "version_policy": {"all": {}}}
             await served.load("m", json.dumps(override))
             model = served.find("m")
@@ -153,19 +153,19 @@ def test_a_request_may_bring_a_configuration(tmp_path: Path, decoder: Decoder) -
 
 
 def test_a_request_may_bring_files(
-    tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
         files = {"file:5/model.onnx": identity_graph(PAIR).SerializeToString()}
-        async with repository(tmp_path / "models", decoder, explicit()) as served:
+        async with repository(tmp_path / "models", runtime, explicit()) as served:
             await served.load("m", IDENTITY, files)
             assert states(served) == {"m 5": "READY"}
-            assert await echo(served, "m", decoder) == [[1.5, 2.0]]
+            assert await echo(served, "m") == [[1.5, 2.0]]
             with pytest.raises(LoadFailed, match="files need a configuration"):
                 await served.load("m", None, files)
             with pytest.raises(LoadFailed, match="version 1 is at UNAVAILABLE state"):
                 await served.load("m", IDENTITY, {"file:1/model.onnx": b"x"})
-            assert await echo(served, "m", decoder) == [[1.5, 2.0]], "what served goes on"
+            assert await echo(served, "m") == [[1.5, 2.0]], "what served goes on"
             await served.unload("m")
             with pytest.raises(NotPolled):
                 await served.load("m")
@@ -178,12 +178,12 @@ def test_a_request_may_bring_files(
 
 
 def test_a_version_is_stopped_only_when_its_last_request_ends(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
         request = InferRequest("", (tensor_from_json("x", "FP32", [1, 2], [[1, 2]]),))
-        async with repository(tmp_path, decoder, explicit("m")) as served:
+        async with repository(tmp_path, runtime, explicit("m")) as served:
             model = served.find("m")
             with model.use() as old:
                 write_identity(tmp_path / "m" / "2" / "model.onnx", PAIR)
@@ -192,7 +192,7 @@ def test_a_version_is_stopped_only_when_its_last_request_ends(
                 assert states(served) == {"m 1": "UNLOADING", "m 2": "READY"}
                 await served.unload("m")
                 assert states(served)["m 1"] == "UNLOADING"
-                answer = await old.infer(decoder, request)
+                answer = await old.infer(request)
                 np.testing.assert_array_equal(answer["y"], [[1, 2]])
                 assert old.alive
             await until(lambda: set(states(served).values()) == {"UNAVAILABLE"})
@@ -202,11 +202,11 @@ def test_a_version_is_stopped_only_when_its_last_request_ends(
 
 
 def test_a_client_that_leaves_does_not_leave_a_model_half_loaded(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         publish_colour_model(tmp_path, "m")
-        async with repository(tmp_path, decoder, explicit()) as served:
+        async with repository(tmp_path, runtime, explicit()) as served:
             request = asyncio.create_task(served.load("m"))
             await until(lambda: "m" in served.models)
             request.cancel()

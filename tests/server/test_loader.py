@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.decoder import Decoder
 from server.errors import LoadError
 from server.loader import load_version
 from server.rate_limiter import RateLimiter
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.tensors import InferRequest, Tensor
 from tests.onnx_graphs import sum_graph
-from tests.repositories import ENGINE
 from tests.tiny_models import publish_colour_model
 
 
@@ -27,28 +26,30 @@ def folder_of(tmp_path: Path, more: str) -> ModelFolder:
 
 
 def test_a_field_without_effect_is_a_line_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = folder_of(tmp_path, "optimization { eager_batching: true }")
-    load_version(folder, 1, folder.read_config(), ENGINE)
+    load_version(folder, 1, folder.read_config(), runtime)
     (line,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert line.startswith("model=colours version=1: optimization.eager_batching has no effect: ")
 
 
-def test_a_field_that_is_not_served_is_a_reason_in_one_line(tmp_path: Path) -> None:
+def test_a_field_that_is_not_served_is_a_reason_in_one_line(
+    tmp_path: Path, runtime: Runtime
+) -> None:
     folder = folder_of(tmp_path, "model_transaction_policy { decoupled: true }")
     with pytest.raises(LoadError) as refused:
-        load_version(folder, 1, folder.read_config(), ENGINE)
+        load_version(folder, 1, folder.read_config(), runtime)
     assert str(refused.value) == (
         "model 'colours': model_transaction_policy.decoupled is not served; "
         "each request has one response; set it to false"
     )
 
 
-def test_a_bad_parameter_of_the_session_is_refused(tmp_path: Path) -> None:
+def test_a_bad_parameter_of_the_session_is_refused(tmp_path: Path, runtime: Runtime) -> None:
     folder = folder_of(tmp_path, 'parameters { key: "execution_mode" value { string_value: "2" } }')
     with pytest.raises(LoadError, match="Expected values for execution_mode are 0 or 1 but got 2"):
-        load_version(folder, 1, folder.read_config(), ENGINE)
+        load_version(folder, 1, folder.read_config(), runtime)
 
 
 WARM_UP = """model_warmup { name: "w" batch_size: 2 inputs { key: "x"
@@ -57,7 +58,7 @@ WARM_UP = """model_warmup { name: "w" batch_size: 2 inputs { key: "x"
 
 @pytest.mark.parametrize("more", ["", WARM_UP])
 def test_an_optional_input_has_the_graphs_value_where_it_is_left_out(
-    tmp_path: Path, more: str
+    tmp_path: Path, runtime: Runtime, more: str
 ) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1/model.onnx").write_bytes(sum_graph().SerializeToString())
@@ -67,7 +68,7 @@ def test_an_optional_input_has_the_graphs_value_where_it_is_left_out(
         input {{ name: "bias" data_type: TYPE_FP32 dims: 2 optional: true }}"""
     )
     folder = ModelFolder("sums", tmp_path)
-    version = load_version(folder, 1, folder.read_config(), ENGINE)
+    version = load_version(folder, 1, folder.read_config(), runtime)
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(1, 2)).astype(np.float32) for _ in range(20)]
 
@@ -75,7 +76,7 @@ def test_an_optional_input_has_the_graphs_value_where_it_is_left_out(
         given = [Tensor("x", "FP32", (1, 2), rows[i])]
         if i % 3:
             given.append(Tensor("bias", "FP32", (1, 2), np.full((1, 2), i, np.float32)))
-        return await version.infer(decoder, InferRequest("", tuple(given)))
+        return await version.infer(InferRequest("", tuple(given)))
 
     async def main() -> list[Any]:
         version.start()
@@ -83,14 +84,13 @@ def test_an_optional_input_has_the_graphs_value_where_it_is_left_out(
         await version.stop()
         return answers
 
-    decoder = Decoder(1, 1)
     answers = asyncio.run(main())
     for i, answer in enumerate(answers):
         bias = np.full((1, 2), i, np.float32) if i % 3 else np.array([[1, 2]], np.float32)
         np.testing.assert_array_equal(dict(answer)["y"], rows[i] + bias)
 
 
-def test_a_warm_up_needs_what_a_request_needs(tmp_path: Path) -> None:
+def test_a_warm_up_needs_what_a_request_needs(tmp_path: Path, runtime: Runtime) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1/model.onnx").write_bytes(sum_graph().SerializeToString())
     (tmp_path / "config.pbtxt").write_text(
@@ -100,39 +100,41 @@ def test_a_warm_up_needs_what_a_request_needs(tmp_path: Path) -> None:
     )
     folder = ModelFolder("sums", tmp_path)
     with pytest.raises(LoadError, match="its inputs are bias FP32; expected bias FP32, x FP32"):
-        load_version(folder, 1, folder.read_config(), ENGINE)
+        load_version(folder, 1, folder.read_config(), runtime)
 
 
 LIMITED = 'instance_group { kind: KIND_CPU rate_limiter { resources { name: "R" count: 4 } } }'
 
 
-def test_a_version_takes_its_needs_with_it(tmp_path: Path) -> None:
-    engine = replace(ENGINE, limiter=RateLimiter())
+def test_a_version_takes_its_needs_with_it(tmp_path: Path, runtime: Runtime) -> None:
+    runtime = replace(runtime, limiter=RateLimiter())
     folder = folder_of(tmp_path, LIMITED)
 
     async def main() -> None:
-        version = await asyncio.to_thread(load_version, folder, 1, folder.read_config(), engine)
-        assert engine.limiter is not None
-        assert engine.limiter.limits == {("R", 0): 4}
+        version = await asyncio.to_thread(load_version, folder, 1, folder.read_config(), runtime)
+        assert runtime.limiter is not None
+        assert runtime.limiter.limits == {("R", 0): 4}
         version.start()
         await version.stop()
-        assert engine.limiter.limits == {}
+        assert runtime.limiter.limits == {}
 
     asyncio.run(main())
 
 
-def test_a_version_that_cannot_be_served_leaves_no_needs(tmp_path: Path) -> None:
+def test_a_version_that_cannot_be_served_leaves_no_needs(tmp_path: Path, runtime: Runtime) -> None:
     limiter = RateLimiter()
     folder = folder_of(tmp_path, LIMITED)
     (folder.path / "labels.txt").write_text("only one\n")
     with pytest.raises(LoadError, match="1 labels for 3 classes"):
-        load_version(folder, 1, folder.read_config(), replace(ENGINE, limiter=limiter))
+        load_version(folder, 1, folder.read_config(), replace(runtime, limiter=limiter))
     assert limiter.limits == {}
 
 
-def test_what_could_never_run_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
+def test_what_could_never_run_is_refused_before_the_model_is_opened(
+    tmp_path: Path, runtime: Runtime
+) -> None:
     folder = folder_of(tmp_path, LIMITED)
     (folder.path / "1/model.onnx").write_bytes(b"no graph")
-    engine = replace(ENGINE, limiter=RateLimiter({("R", None): 3}))
+    runtime = replace(runtime, limiter=RateLimiter({("R", None): 3}))
     with pytest.raises(LoadError, match='Resource count for "R" is limited to 3'):
-        load_version(folder, 1, folder.read_config(), engine)
+        load_version(folder, 1, folder.read_config(), runtime)

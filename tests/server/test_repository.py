@@ -11,10 +11,10 @@ import pytest
 
 from contract.model_config import ModelConfig
 from contract.repository import LARGEST_VERSION
-from server.decoder import Decoder
 from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
 from server.protocol.http import json_response
 from server.repository import Control
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from tests.onnx_graphs import Through, write_identity
 from tests.repositories import (
@@ -34,7 +34,7 @@ IDENTITY = '{"backend": "onnxruntime"}'
 
 
 def test_a_version_is_found_by_any_number_that_its_folder_may_have(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         model_dir = publish_versions(tmp_path, "m", 3)
@@ -42,7 +42,7 @@ def test_a_version_is_found_by_any_number_that_its_folder_may_have(
         for old, new in zip((1, 2, 3), numbers, strict=True):
             (model_dir / str(old)).rename(model_dir / str(new))
         policy(model_dir, "all {}")
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             model = served.find("m")
             assert [model.version(str(number)).number for number in numbers] == numbers
             assert model.version().number == LARGEST_VERSION
@@ -55,7 +55,7 @@ def test_a_version_is_found_by_any_number_that_its_folder_may_have(
 
 
 def test_the_policy_decides_which_versions_serve_side_by_side(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         for name in ("newest", "two", "all", "some"):
@@ -67,7 +67,7 @@ def test_the_policy_decides_which_versions_serve_side_by_side(
                     policy(model_dir, "all {}")
                 case "some":
                     policy(model_dir, "specific { versions: [1, 3, 9] }")
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert served.ready
             numbers = {model.name: sorted(model.versions) for model in served.served()}
             assert numbers == {"newest": [3], "two": [2, 3], "all": [1, 2, 3], "some": [1, 3]}
@@ -86,12 +86,12 @@ def test_the_policy_decides_which_versions_serve_side_by_side(
     asyncio.run(run())
 
 
-def test_one_broken_version_leaves_the_others_serving(tmp_path: Path, decoder: Decoder) -> None:
+def test_one_broken_version_leaves_the_others_serving(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         model_dir = publish_versions(tmp_path, "m", 2)
         policy(model_dir, "all {}")
         break_version(model_dir, 3)
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert states(served) == {"m 1": "READY", "m 2": "READY", "m 3": "UNAVAILABLE"}
             assert "onnxruntime cannot load it" in reason(served, "m 3")
             assert served.ready
@@ -120,23 +120,23 @@ def test_one_broken_version_leaves_the_others_serving(tmp_path: Path, decoder: D
     ],
 )
 def test_a_number_that_the_schema_does_not_have_is_one_models_trouble(
-    tmp_path: Path, decoder: Decoder, line: str, problem: str
+    tmp_path: Path, runtime: Runtime, line: str, problem: str
 ) -> None:
     async def run() -> None:
         for name in ("bad", "good"):
             write_identity(tmp_path / name / "1" / "model.onnx", PAIR)
         config = tmp_path / "bad" / "config.pbtxt"
         config.write_text(line)
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert states(served) == {"bad": "UNAVAILABLE", "good 1": "READY"}
             assert re.search(problem, reason(served, "bad"))
-            assert await echo(served, "good", decoder) == [[1.5, 2.0]]
+            assert await echo(served, "good") == [[1.5, 2.0]]
 
     asyncio.run(run())
 
 
 def test_what_nobody_foresaw_is_one_models_reason_with_its_traceback_in_the_log(
-    tmp_path: Path, decoder: Decoder, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Surprise(ModelFolder):
         def read_config(self) -> ModelConfig:
@@ -144,7 +144,7 @@ def test_what_nobody_foresaw_is_one_models_reason_with_its_traceback_in_the_log(
 
     async def run() -> None:
         write_identity(tmp_path / "good" / "1" / "model.onnx", PAIR)
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             failed = await served.bring(Surprise("bad", tmp_path / "good"))
             assert failed is not None
             assert states(served) == {"bad": "UNAVAILABLE", "good 1": "READY"}
@@ -154,18 +154,18 @@ def test_what_nobody_foresaw_is_one_models_reason_with_its_traceback_in_the_log(
             # The same of a model that serves: it goes on, and the index says why it is the old one.
             assert await served.bring(Surprise("good", tmp_path / "good")) is not None
             assert reason(served, "good 1") == "internal error: RuntimeError('surprise')"
-            assert await echo(served, "good", decoder) == [[1.5, 2.0]]
+            assert await echo(served, "good") == [[1.5, 2.0]]
 
     asyncio.run(run())
 
 
-def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, decoder: Decoder) -> None:
+def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         for name in ("good", os.fsdecode(b"x\xff")):
             write_identity(tmp_path / name / "1" / "model.onnx", PAIR)
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert states(served) == {"good 1": "READY"}
-        async with repository(tmp_path / os.fsdecode(b"x\xff"), decoder) as served:
+        async with repository(tmp_path / os.fsdecode(b"x\xff"), runtime) as served:
             (row,) = served.index()
             assert row.state == "UNAVAILABLE"
             assert json.loads(bytes(json_response(asdict(row)).body))["reason"] == row.reason
@@ -173,10 +173,10 @@ def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, decoder
     asyncio.run(run())
 
 
-def test_a_policy_that_serves_nothing_is_a_reason(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_policy_that_serves_nothing_is_a_reason(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         policy(publish_colour_model(tmp_path, "m"), "specific { versions: 7 }")
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert not served.ready
             assert "under the version policy of model 'm'" in served.find("m").reason
             with pytest.raises(NotReady, match="under the version policy"):
@@ -187,12 +187,12 @@ def test_a_policy_that_serves_nothing_is_a_reason(tmp_path: Path, decoder: Decod
 
 @pytest.mark.parametrize(("strict", "ready"), [(True, False), (False, True)])
 def test_without_strict_readiness_a_broken_model_does_not_matter(
-    tmp_path: Path, decoder: Decoder, strict: bool, ready: bool
+    tmp_path: Path, runtime: Runtime, strict: bool, ready: bool
 ) -> None:
     async def run() -> None:
         break_version(tmp_path / "m", 1)
         control = Control(strict_readiness=strict)
-        async with repository(tmp_path, decoder, control) as served:
+        async with repository(tmp_path, runtime, control) as served:
             assert served.ready == ready
             served.draining = True
             assert not served.ready
@@ -201,28 +201,28 @@ def test_without_strict_readiness_a_broken_model_does_not_matter(
 
 
 def test_models_without_config_are_served_with_every_layout(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         write_identity(tmp_path / "plain" / "1" / "model.onnx", PAIR)
         write_identity(tmp_path / "folder" / "4" / "model.onnx" / "model.onnx", PAIR)
         write_identity(tmp_path / "named" / "1" / "net.onnx", PAIR)
         (tmp_path / "named" / "config.pbtxt").write_text('default_model_filename: "net.onnx"')
-        async with repository(tmp_path, decoder) as served:
+        async with repository(tmp_path, runtime) as served:
             assert served.ready, served.index()
             for name in ("plain", "folder", "named"):
-                assert await echo(served, name, decoder) == [[1.5, 2.0]]
+                assert await echo(served, name) == [[1.5, 2.0]]
             config = served.find("plain").version().config
             assert (config.name, config.max_batch_size) == ("plain", 4)
 
     asyncio.run(run())
 
 
-def test_only_explicit_mode_loads_and_unloads_by_request(tmp_path: Path, decoder: Decoder) -> None:
+def test_only_explicit_mode_loads_and_unloads_by_request(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         publish_colour_model(tmp_path, "m")
         for control in (Control("none"), Control("poll")):
-            async with repository(tmp_path, decoder, control) as served:
+            async with repository(tmp_path, runtime, control) as served:
                 text = "explicit model load / unload is not allowed if polling is enabled"
                 with pytest.raises(NotExplicit, match=text):
                     await served.load("m")
@@ -233,7 +233,7 @@ def test_only_explicit_mode_loads_and_unloads_by_request(tmp_path: Path, decoder
     asyncio.run(run())
 
 
-def test_explicit_mode_starts_with_the_named_models(tmp_path: Path, decoder: Decoder) -> None:
+def test_explicit_mode_starts_with_the_named_models(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         for name in ("a", "b"):
             publish_colour_model(tmp_path, name)
@@ -242,10 +242,10 @@ def test_explicit_mode_starts_with_the_named_models(tmp_path: Path, decoder: Dec
             (("a",), {"a 1": "READY", "b": ""}),
             (("*",), {"a 1": "READY", "b 1": "READY"}),
         ):
-            async with repository(tmp_path, decoder, explicit(*names)) as served:
+            async with repository(tmp_path, runtime, explicit(*names)) as served:
                 assert served.ready
                 assert states(served) == expected
-        async with repository(tmp_path, decoder, explicit("absent")) as served:
+        async with repository(tmp_path, runtime, explicit("absent")) as served:
             assert not served.ready
             assert "failed to poll from model repository" in served.find("absent").reason
 

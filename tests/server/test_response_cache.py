@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.pictures import Picture
-from server.decoder import Base64Text, Decoder
+from server.decoder import Base64Text
 from server.instances import PredictRequest
 from server.media_types import JSON
 from server.record import Record
@@ -23,7 +23,8 @@ from server.sources import find_source
 from server.tasks.task import RequestOptions
 from server.tensors import InferRequest, RequestedOutput, Tensor, bytes_tensor
 from tests.picture_files import as_text, noise_png
-from tests.repositories import ENGINE, until
+from tests.repositories import until
+from tests.runtimes import cpu_runtime
 from tests.triton.models import write_models
 
 SMALL = part_bytes(Part([{"y": np.zeros(2, np.float32)}]))
@@ -228,7 +229,6 @@ class Pair:
     plain: Repository
     cached: Repository
     cache: ResponseCache
-    decoder: Decoder
 
 
 @pytest.fixture(scope="module")
@@ -238,17 +238,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     for name in CACHED_MODELS:
         config = root / name / "config.pbtxt"
         config.write_text(config.read_text() + "response_cache { enable: true }\n")
-    decoder, cache = Decoder(1, 10_000), ResponseCache(6 * SMALL)
+    runtime, cache = cpu_runtime(), ResponseCache(6 * SMALL)
     source, control = find_source(root, None, None), Control("explicit", CACHED_MODELS)
     with asyncio.Runner() as runner:
-        plain = Repository(source, ENGINE, decoder, control)
-        cached = Repository(source, replace(ENGINE, response_cache=cache), decoder, control)
+        plain = Repository(source, runtime, control)
+        cached = Repository(source, replace(runtime, response_cache=cache), control)
         for one in (plain, cached):
             runner.run(one.start())
-        yield Pair(runner, plain, cached, cache, decoder)
+        yield Pair(runner, plain, cached, cache)
         for one in (plain, cached):
             runner.run(one.stop())
-    decoder.stop()
+    runtime.decoder.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,14 +308,14 @@ ASKS = st.one_of(
 )
 
 
-async def answer(served: Repository, decoder: Decoder, ask: Ask) -> Any:
+async def answer(served: Repository, ask: Ask) -> Any:
     with served.find(ask.model).use(ask.version) as version:
         try:
             if not ask.inputs:
                 sources = tuple(Base64Text(as_text(file)) for file in ask.pictures)
                 asked = PredictRequest(sources, RequestOptions())
-                return await version.make(decoder, asked, version.vision_task.labelled()[JSON])
-            outputs = await version.infer(decoder, InferRequest("", ask.inputs, ask.outputs))
+                return await version.make(asked, version.vision_task.labelled()[JSON])
+            outputs = await version.infer(InferRequest("", ask.inputs, ask.outputs))
             return {name: (str(one.dtype), one.tolist()) for name, one in outputs.items()}
         except ValueError as err:
             return repr(err)
@@ -328,9 +328,9 @@ def test_a_cached_server_answers_as_one_without(pair: Pair) -> None:
     @given(asks=st.lists(ASKS, min_size=1, max_size=12))
     def compare(asks: list[Ask]) -> None:
         for ask in asks:
-            expected = pair.runner.run(answer(pair.plain, pair.decoder, ask))
+            expected = pair.runner.run(answer(pair.plain, ask))
             for _ in range(2):
-                assert pair.runner.run(answer(pair.cached, pair.decoder, ask)) == expected
+                assert pair.runner.run(answer(pair.cached, ask)) == expected
 
     compare()
     assert pair.cache.statistics.hits > 0
@@ -339,7 +339,7 @@ def test_a_cached_server_answers_as_one_without(pair: Pair) -> None:
 
 def test_unloading_frees_what_was_kept(pair: Pair) -> None:
     ask = Ask("versions", "1", (float_tensor("number", [[5]]),))
-    pair.runner.run(answer(pair.cached, pair.decoder, ask))
+    pair.runner.run(answer(pair.cached, ask))
     assert len(pair.cache) > 0
     for name in CACHED_MODELS:
         pair.runner.run(pair.cached.unload(name))

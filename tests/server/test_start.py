@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,15 +16,13 @@ from contract.choice import BF16_FLAGS, Machine
 from contract.model_config import empty_model_config, read_model_config
 from contract.precision import Measurement, Precision, file_sha256
 from contract.sessions import Launch, detect_machine, open_session
-from server.engine import Engine
 from server.errors import LoadError
 from server.sources import ModelFolder
 from server.start import Started, start
 from tests.onnx_graphs import int8_graph
+from tests.runtimes import cpu_runtime
 from tests.tiny_models import SIZE, colour_config, colour_scores, publish_colour_model
 
-ENGINE = Engine("auto", "auto", threads=1, max_queue_size=8)
-STRICT = replace(ENGINE, strict_accelerators=True)
 GPU = Machine(gpus=1, has_tensorrt=True, has_openvino=False, cpu_flags=frozenset())
 
 needs_bf16 = pytest.mark.skipif(
@@ -50,8 +49,9 @@ def measure(folder: ModelFolder, bf16: float) -> None:
     (folder.path / "config.pbtxt").write_text(config.to_text())
 
 
-def started(folder: ModelFolder, engine: Engine = ENGINE) -> Started:
-    return start(folder, 1, folder.read_config(), engine)
+def started(folder: ModelFolder, **changes: Any) -> Started:
+    runtime = replace(cpu_runtime(), provider="auto", precision="auto")
+    return start(folder, 1, folder.read_config(), replace(runtime, **changes))
 
 
 def answers(one: Started) -> bool:
@@ -100,7 +100,7 @@ def test_an_int8_graph_is_served_as_such_and_unless_measured_with_a_warning(
         measured = Measurement("accuracy", values, 500, 0.005, file_sha256(path), "int8")
         config = empty_model_config("m").with_parameters(measured.parameters())
         (tmp_path / "m" / "config.pbtxt").write_text(config.to_text())
-    one = started(ModelFolder("m", tmp_path / "m"), STRICT)
+    one = started(ModelFolder("m", tmp_path / "m"), strict_accelerators=True)
     assert one.config.parameters["execution_precision"] == "int8"
     assert warning in one.config.parameters.get("execution_warning", "")
     assert ("execution_warning" in one.config.parameters) == bool(warning)
@@ -133,7 +133,7 @@ def test_an_older_version_is_served_by_its_own_measurement(
 def test_the_users_precision_wins_with_a_warning(
     folder: ModelFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    one = started(folder, replace(ENGINE, precision="bf16"))
+    one = started(folder, precision="bf16")
     assert one.config.parameters["execution_precision"] == "bf16"
     assert "was not measured" in one.config.parameters["execution_warning"]
     (warning,) = warnings(caplog)
@@ -160,7 +160,7 @@ def test_a_provider_that_does_not_start_is_replaced_by_the_next(
 def test_the_user_can_forbid_that(folder: ModelFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.start, "detect_machine", lambda: GPU)
     with pytest.raises(LoadError, match=r"cuda: .*\(--strict_accelerators\)"):
-        started(folder, STRICT)
+        started(folder, strict_accelerators=True)
 
 
 def test_what_config_names_and_is_not_here_is_a_warning_or_an_error(
@@ -171,7 +171,7 @@ def test_what_config_names_and_is_not_here_is_a_warning_or_an_error(
     missing = "config.pbtxt names cuda, but there is no CUDA device here"
     assert started(folder).config.parameters["execution_warning"] == missing
     with pytest.raises(LoadError, match=missing):
-        started(folder, STRICT)
+        started(folder, strict_accelerators=True)
 
 
 class Broken:
@@ -204,7 +204,7 @@ def test_a_provider_whose_first_run_fails_is_replaced_by_the_next(
     assert "the warm-up run failed: no kernel" in one.choice.warning
     assert answers(one)
     with pytest.raises(LoadError, match=r"no kernel \(--strict_accelerators\)"):
-        started(folder, STRICT)
+        started(folder, strict_accelerators=True)
 
 
 def test_unknown_accelerators_are_refused(folder: ModelFolder) -> None:

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from server.decoder import Decoder
 from server.errors import ModelNotFound
 from server.repository import Control
+from server.runtime import Runtime
 from server.version import Version
 from server.watcher import Watcher
 from tests.repositories import break_version, policy, reason, repository, states, until
 from tests.tiny_models import publish_colour_model
 
 
-def test_polling_follows_what_changes(tmp_path: Path, decoder: Decoder) -> None:
+def test_polling_follows_what_changes(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         first = publish_colour_model(tmp_path, "kept")
-        async with repository(tmp_path, decoder, Control("poll")) as served:
+        async with repository(tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             await watcher.look()
             kept = served.find("kept")
@@ -58,11 +58,11 @@ def test_polling_follows_what_changes(tmp_path: Path, decoder: Decoder) -> None:
 
 
 def test_polling_leaves_the_old_version_when_the_new_one_is_broken(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         model_dir = publish_colour_model(tmp_path, "m")
-        async with repository(tmp_path, decoder, Control("poll")) as served:
+        async with repository(tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             break_version(model_dir, 2)
             for _ in range(2):
@@ -92,13 +92,13 @@ def test_polling_leaves_the_old_version_when_the_new_one_is_broken(
 
 
 def test_polling_forgets_the_reason_of_a_fault_that_is_mended(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         model_dir = publish_colour_model(tmp_path, "m")
         config = model_dir / "config.pbtxt"
         text = config.read_text()
-        async with repository(tmp_path, decoder, Control("poll")) as served:
+        async with repository(tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             serving: Version = served.find("m").version()
             config.write_text(text.replace("dynamic_batching", "sequence_batching"))
@@ -116,12 +116,12 @@ def test_polling_forgets_the_reason_of_a_fault_that_is_mended(
 
 
 def test_a_broken_version_that_the_policy_leaves_out_is_forgotten(
-    tmp_path: Path, decoder: Decoder
+    tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         model_dir = publish_colour_model(tmp_path, "m")
         break_version(model_dir, 2)
-        async with repository(tmp_path, decoder, Control("poll")) as served:
+        async with repository(tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             assert "cannot load it" in served.find("m").reason
             policy(model_dir, "specific { versions: 1 }")
@@ -135,11 +135,11 @@ def test_a_broken_version_that_the_policy_leaves_out_is_forgotten(
     asyncio.run(run())
 
 
-def test_a_repository_that_cannot_be_read_unloads_nothing(tmp_path: Path, decoder: Decoder) -> None:
+def test_a_repository_that_cannot_be_read_unloads_nothing(tmp_path: Path, runtime: Runtime) -> None:
     async def run() -> None:
         root = tmp_path / "models"
         publish_colour_model(root, "m")
-        async with repository(root, decoder, Control("poll")) as served:
+        async with repository(root, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             await watcher.look()
             root.rename(tmp_path / "away")

@@ -12,22 +12,22 @@ from contract import mirror
 from contract.bucket import Store
 from contract.locations import Bucket
 from server.bucket_source import open_bucket
-from server.decoder import Decoder
 from server.errors import LoadError, ModelNotFound, NotPolled
 from server.repository import Control, Repository
+from server.runtime import Runtime
 from server.version import Version
 from server.watcher import Watcher
-from tests.repositories import ENGINE, explicit, policy, reason, states
+from tests.repositories import explicit, policy, reason, states
 from tests.storage.local_s3 import LocalS3, new_clients
 from tests.storage.test_publishing import publish_and_die, publish_colour
 
 
 @asynccontextmanager
 async def served_bucket(
-    bucket: Bucket, cache: Path, decoder: Decoder, control: Control
+    bucket: Bucket, cache: Path, runtime: Runtime, control: Control
 ) -> AsyncIterator[Repository]:
     source = await asyncio.to_thread(open_bucket, bucket, cache)
-    served = Repository(source, ENGINE, decoder, control)
+    served = Repository(source, runtime, control)
     await served.start()
     try:
         yield served
@@ -54,13 +54,13 @@ def delete_version(store: Store, version: str) -> None:
             store.delete(key)
 
 
-def test_polling_follows_a_bucket(s3: LocalS3, tmp_path: Path, decoder: Decoder) -> None:
+def test_polling_follows_a_bucket(s3: LocalS3, tmp_path: Path, runtime: Runtime) -> None:
     bucket = s3.bucket("polled")
     store = Store(bucket)
     publish_colour(bucket)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, Control("poll")) as served:
+        async with served_bucket(bucket, tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             await look(watcher)
             kept = served.find("m")
@@ -97,13 +97,13 @@ def test_polling_follows_a_bucket(s3: LocalS3, tmp_path: Path, decoder: Decoder)
 
 
 def test_what_cannot_be_copied_leaves_what_serves(
-    s3: LocalS3, tmp_path: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+    s3: LocalS3, tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = s3.bucket("faulty")
     publish_colour(bucket)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, Control("poll")) as served:
+        async with served_bucket(bucket, tmp_path, runtime, Control("poll")) as served:
             watcher = Watcher(served, poll_s=1)
             await look(watcher)
             publish_colour(bucket, 32)
@@ -127,14 +127,14 @@ def test_what_cannot_be_copied_leaves_what_serves(
 
 
 def test_models_are_copied_when_requests_ask_for_them(
-    s3: LocalS3, tmp_path: Path, decoder: Decoder
+    s3: LocalS3, tmp_path: Path, runtime: Runtime
 ) -> None:
     bucket = s3.bucket("asked")
     for name in ("a", "b", "b"):
         publish_colour(bucket, name=name)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, explicit("a")) as served:
+        async with served_bucket(bucket, tmp_path, runtime, explicit("a")) as served:
             assert not (tmp_path / "b").exists()
             assert states(served) == {"a 1": "READY", "b": ""}
             await served.load("b", '{"versionPolicy": {"specific": {"versions": [1]}}}')
@@ -147,19 +147,19 @@ def test_models_are_copied_when_requests_ask_for_them(
     asyncio.run(run())
 
 
-def test_a_kept_copy_is_not_fetched_again(s3: LocalS3, tmp_path: Path, decoder: Decoder) -> None:
+def test_a_kept_copy_is_not_fetched_again(s3: LocalS3, tmp_path: Path, runtime: Runtime) -> None:
     bucket = s3.bucket("kept")
     publish_colour(bucket)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, Control()):
+        async with served_bucket(bucket, tmp_path, runtime, Control()):
             pass
         before = (tmp_path / "m" / "1" / "model.onnx").stat()
-        async with served_bucket(bucket, tmp_path, decoder, Control()) as served:
+        async with served_bucket(bucket, tmp_path, runtime, Control()) as served:
             assert states(served) == {"m 1": "READY"}
             assert (tmp_path / "m" / "1" / "model.onnx").stat() == before
         Store(bucket).write("m/1/model.onnx", b"another")
-        async with served_bucket(bucket, tmp_path, decoder, Control()) as served:
+        async with served_bucket(bucket, tmp_path, runtime, Control()) as served:
             assert states(served) == {"m 1": "UNAVAILABLE"}
             assert (tmp_path / "m" / "1" / "model.onnx").read_bytes() == b"another"
 
@@ -180,7 +180,7 @@ def test_what_changed_since_it_was_listed_is_not_taken(s3: LocalS3, tmp_path: Pa
     assert not list(tmp_path.rglob(".fetch-*"))
 
 
-def test_no_key_leaves_the_folder(s3: LocalS3, tmp_path: Path, decoder: Decoder) -> None:
+def test_no_key_leaves_the_folder(s3: LocalS3, tmp_path: Path, runtime: Runtime) -> None:
     bucket = s3.bucket("hostile")
     publish_colour(bucket)
     store = Store(bucket)
@@ -189,7 +189,7 @@ def test_no_key_leaves_the_folder(s3: LocalS3, tmp_path: Path, decoder: Decoder)
 
     async def run() -> None:
         cache = tmp_path / "a" / "cache"
-        async with served_bucket(bucket, cache, decoder, Control()) as served:
+        async with served_bucket(bucket, cache, runtime, Control()) as served:
             assert states(served) == {"m 1": "READY"}
         assert copies(tmp_path) == {
             f"a/cache/m/{path}"
@@ -205,7 +205,7 @@ def test_no_key_leaves_the_folder(s3: LocalS3, tmp_path: Path, decoder: Decoder)
     asyncio.run(run())
 
 
-def test_all_versions_of_a_policy_are_copied(s3: LocalS3, tmp_path: Path, decoder: Decoder) -> None:
+def test_all_versions_of_a_policy_are_copied(s3: LocalS3, tmp_path: Path, runtime: Runtime) -> None:
     bucket = s3.bucket("policies")
     for _ in range(3):
         publish_colour(bucket)
@@ -215,7 +215,7 @@ def test_all_versions_of_a_policy_are_copied(s3: LocalS3, tmp_path: Path, decode
     Store(bucket).write("m/config.pbtxt", config.read_bytes())
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path / "cache", decoder, Control()) as served:
+        async with served_bucket(bucket, tmp_path / "cache", runtime, Control()) as served:
             assert states(served) == {"m 2": "READY", "m 3": "READY"}
 
     asyncio.run(run())

@@ -16,9 +16,9 @@ from contract.errors import BucketError
 from contract.locations import Bucket
 from contract.mirror import Mirror
 from server.bucket_source import open_bucket
-from server.decoder import Decoder
 from server.errors import LoadError
 from server.repository import Control
+from server.runtime import Runtime
 from server.watcher import Watcher
 from tests.live_server import start_server, wait_for, wait_until
 from tests.repositories import states
@@ -124,7 +124,7 @@ def test_a_folder_is_locked_until_nobody_writes_into_it(
 def test_a_kept_copy_is_served_while_the_bucket_is_away(
     s3: LocalS3,
     tmp_path: Path,
-    decoder: Decoder,
+    runtime: Runtime,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -132,11 +132,11 @@ def test_a_kept_copy_is_served_while_the_bucket_is_away(
     publish_colour(bucket)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, Control()):
+        async with served_bucket(bucket, tmp_path, runtime, Control()):
             pass
         with monkeypatch.context() as away, new_clients():
             away.setenv("AWS_ENDPOINT_URL", NOBODY)
-            async with served_bucket(bucket, tmp_path, decoder, Control("poll")) as served:
+            async with served_bucket(bucket, tmp_path, runtime, Control("poll")) as served:
                 assert states(served) == {"m 1": "READY"}
                 assert served.ready
                 assert f"served is what {tmp_path} keeps of it: m" in caplog.text
@@ -154,19 +154,19 @@ def test_a_kept_copy_is_served_while_the_bucket_is_away(
 
 
 def test_a_copy_of_another_bucket_is_not_served(
-    s3: LocalS3, tmp_path: Path, decoder: Decoder
+    s3: LocalS3, tmp_path: Path, runtime: Runtime
 ) -> None:
     bucket, other = s3.bucket("first-bucket"), s3.bucket("second-bucket")
     publish_colour(bucket)
 
     async def run() -> None:
-        async with served_bucket(bucket, tmp_path, decoder, Control()):
+        async with served_bucket(bucket, tmp_path, runtime, Control()):
             pass
         source = open_bucket(Bucket("s3://absent-bucket/models"), tmp_path)
         with pytest.raises(LoadError, match="cannot list"):
             source.folders()
         source.stop()
-        async with served_bucket(other, tmp_path, decoder, Control()) as served:
+        async with served_bucket(other, tmp_path, runtime, Control()) as served:
             assert states(served) == {}
         assert not (tmp_path / "m").exists()
 

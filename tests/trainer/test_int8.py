@@ -1,5 +1,6 @@
 """Quantised graphs of each task take and give what the others do, or are not published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from contract.model_config import read_model_config
 from contract.precision import read_guard
-from server.engine import Engine
+from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.start import start
 from tests.e2e.random_models import publish_detector, publish_segmenter
@@ -93,25 +94,27 @@ def test_a_quantised_model_that_loses_too_much_is_not_published(
     assert not list((tmp_path / "digits").glob("[0-9]*"))
 
 
-def test_int8_is_served_as_such(trained: Trained, tmp_path: Path) -> None:
+def test_int8_is_served_as_such(trained: Trained, tmp_path: Path, runtime: Runtime) -> None:
     assert export_int8(trained, tmp_path, "--max_precision_loss", "1") == 0
     folder = ModelFolder("digits", tmp_path / "digits")
-    engine = Engine("auto", "auto", threads=1, max_queue_size=8)
-    parameters = start(folder, 1, folder.read_config(), engine).config.parameters
+    runtime = replace(runtime, provider="auto", precision="auto")
+    parameters = start(folder, 1, folder.read_config(), runtime).config.parameters
     assert parameters["execution_precision"] == "int8"
     assert parameters["execution_provider"] == "cpu"
     assert "execution_warning" not in parameters
     assert "the graph computes in int8; accuracy" in parameters["execution_reason"]
 
 
-def test_each_version_is_served_in_its_own_precision(trained: Trained, tmp_path: Path) -> None:
+def test_each_version_is_served_in_its_own_precision(
+    trained: Trained, tmp_path: Path, runtime: Runtime
+) -> None:
     assert export_int8(trained, tmp_path, "--max_precision_loss", "1") == 0
     plain = ("--checkpoint", str(trained.run_dir), "--model_repository", str(tmp_path))
     assert aperture_train("export", *plain, "--name", "digits", "--data", str(trained.data)) == 0
     folder = ModelFolder("digits", tmp_path / "digits")
-    engine = Engine("cpu", "auto", threads=1, max_queue_size=8)
+    runtime = replace(runtime, precision="auto")
     int8, fp32 = (
-        start(folder, number, folder.read_config(), engine).config.parameters for number in (1, 2)
+        start(folder, number, folder.read_config(), runtime).config.parameters for number in (1, 2)
     )
     assert (int8["execution_precision"], fp32["execution_precision"]) == ("int8", "fp32")
     assert int8["precision"] == "int8"

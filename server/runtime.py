@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.decoder import Decoder
 from server.rate_limiter import RateLimiter
 from server.record import Tracer
 from server.response_cache import ResponseCache
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
     """How versions are run on this machine.
 
     Attributes:
@@ -18,6 +19,7 @@ class Engine:
         threads: Threads of the inferences that go on at once.
         max_queue_size: Most pictures or batch rows waiting for a version.
         max_instances: Most pictures of a request.
+        decoder: Decodes the pictures of requests.
         tracer: Decides which requests are traced; None if no request is.
         strict_accelerators: Whether a version whose provider fails is not to be served.
         engine_cache_dir: Where TensorRT's engines are kept if the version's folder cannot be
@@ -30,7 +32,8 @@ class Engine:
     precision: str
     threads: int
     max_queue_size: int
-    max_instances: int = 4096
+    max_instances: int
+    decoder: Decoder
     tracer: Tracer | None = None
     strict_accelerators: bool = False
     engine_cache_dir: Path | None = None
