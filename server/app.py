@@ -22,17 +22,9 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from contract.errors import OptionsError
-from contract.hardware import available_cpus
-from contract.locations import Bucket
 from server.decoder import Decoder
-from server.demands import parse_resource
 from server.errors import LoadError
 from server.listening import every_address
-from server.log_settings import LogSettings
-from server.metrics import Metrics
-from server.otlp import Exporter
-from server.protocol.body import Bodies
 from server.protocol.endpoints import Endpoints
 from server.protocol.error_answers import ERROR_HANDLERS, LastAnswers
 from server.protocol.grpc_server import GrpcServer
@@ -44,14 +36,7 @@ from server.protocol.openapi import openapi_routes
 from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
 from server.protocol.v2 import V2
-from server.rate_limiter import RateLimiter
-from server.repository import Control, Repository
-from server.response_cache import ResponseCache
-from server.runtime import Runtime
 from server.settings import ServerOptions
-from server.shared_memory import SharedMemory
-from server.sources import Source, find_source, require_model
-from server.trace_settings import Setting, TraceSettings
 from server.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -64,66 +49,37 @@ _LAST_RUN_S: Final = 1.0
 
 
 class Server(kserve.ModelServer):
-    """Serves a repository until SIGTERM or SIGINT.
+    """Serves a repository until SIGTERM or SIGINT; made by `server.assembly.build_server`.
 
     Args:
         options: What the user asked for.
-        logs: The settings of the log, which clients may change.
-        exporter: How traces are exported; None for no traces.
-
-    Raises:
-        LoadError: The folder to serve does not exist, is of the other kind, or lacks a model.
+        v2: What it answers from.
+        decoder: Ends with it.
+        metrics: The page of its metrics; None if they are not to be seen.
+        tracing: Its traces; None if there are none.
     """
 
     def __init__(
-        self, options: ServerOptions, logs: LogSettings, exporter: Exporter | None = None
+        self,
+        options: ServerOptions,
+        v2: V2,
+        decoder: Decoder,
+        metrics: MetricsPage | None,
+        tracing: "Tracing | None",
     ) -> None:
-        threads = options.threads or available_cpus()
         self._options = options
-        traces = TraceSettings(Setting(level=("TIMESTAMPS",), rate=1) if exporter else None)
-        self._tracing = open_tracing(exporter, traces, options.server_name) if exporter else None
-        self._decoder = Decoder(threads, options.max_pixels)
-        cache = ResponseCache(options.cache_bytes) if options.cache_bytes else None
-        self._repository = Repository(
-            open_source(options),
-            Runtime(
-                provider=options.provider,
-                precision=options.precision,
-                threads=threads,
-                max_queue_size=options.max_queue_size,
-                max_instances=options.max_instances,
-                decoder=self._decoder,
-                tracer=self._tracing,
-                strict_accelerators=options.strict_accelerators,
-                engine_cache_dir=options.engine_cache_dir,
-                response_cache=cache,
-                limiter=limiter_of(options),
-            ),
-            Control(
-                options.model_control_mode,
-                options.load_model,
-                options.strict_readiness,
-                options.http_max_input_size,
-            ),
-        )
-        self._bodies = Bodies(options.http_max_input_size, options.max_json_depth)
+        self._repository = v2.repository
+        self._bodies = v2.bodies
+        self._decoder = decoder
+        self._tracing = tracing
         self._invocations = Invocations(self._repository, self._bodies, options)
-        v2 = V2(
-            self._repository,
-            SharedMemory(allowed=options.allow_shared_memory),
-            logs,
-            traces,
-            options.server_name,
-            self._bodies,
-        )
         self._surfaces = v2_surfaces(v2)
-        interceptors = [self._tracing.interceptor()] if self._tracing else []
+        interceptors = [tracing.interceptor()] if tracing else []
         self._grpc = GrpcServer(v2, self._surfaces, options, interceptors)
-        metrics = Metrics(self._repository, cache)
-        self._metrics = MetricsPage(metrics) if options.allow_metrics else None
+        self._metrics = metrics
         self._metrics_server = (
-            MetricsServer(self._metrics, options.metrics_port)
-            if self._metrics and options.metrics_port
+            MetricsServer(metrics, options.metrics_port)
+            if metrics and options.metrics_port
             else None
         )
         self._watcher = Watcher(self._repository, options.repository_poll_secs)
@@ -265,49 +221,3 @@ class Server(kserve.ModelServer):
             if isinstance(result, BaseException):
                 raise result
         logger.info("stopped")
-
-
-def open_source(options: ServerOptions) -> Source:
-    """Where the models lie that are to be served.
-
-    A repository may be empty, as Triton's. What a platform mounts is there before the server is.
-
-    Raises:
-        LoadError: The folder does not exist, is of the other kind, or is mounted without a model.
-    """
-    if not isinstance(options.model_repository, Bucket):
-        source = find_source(options.model_repository, options.model_dir, options.model_name)
-        if options.model_dir is not None and options.model_control_mode == "none":
-            require_model(source)
-        elif not source.folders():
-            logger.warning("repository=%s holds no model; none is served", source.root)
-        return source
-    from server.bucket_source import open_bucket  # noqa: PLC0415  # for who has a bucket alone
-
-    return open_bucket(options.model_repository, options.bucket_cache_dir)
-
-
-def open_tracing(exporter: Exporter, settings: TraceSettings, server_name: str) -> "Tracing":
-    """The traces of the server; loads OpenTelemetry's SDK, which nothing else here needs.
-
-    Raises:
-        OptionsError: The SDK does not start with the variables that it reads.
-    """
-    try:
-        from server.tracing import Tracing  # noqa: PLC0415  # as the docstring says
-
-        return Tracing(exporter, settings, server_name)
-    except ImportError:
-        raise
-    except Exception as err:  # ValueError, RuntimeError, and classes of the exporters' own
-        reason = " ".join(str(err).split()) or repr(err)
-        raise OptionsError(
-            [f"OpenTelemetry does not start as its variables ask: {reason}"]
-        ) from err
-
-
-def limiter_of(options: ServerOptions) -> RateLimiter | None:
-    """What limits which instances run at once; None without `--rate_limit execution_count`."""
-    if options.rate_limit == "off":
-        return None
-    return RateLimiter(dict(map(parse_resource, options.rate_limit_resource)))

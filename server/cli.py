@@ -114,7 +114,7 @@ def serve(options: ServerOptions, exporter: Exporter | None) -> str:
     sys.argv[1:] = ["--configure_logging", "false"]
     import uvloop  # noqa: PLC0415  # not before --help and bad flags are answered
 
-    from server.app import Server  # noqa: PLC0415  # imports KServe, after argv is parsed
+    from server.assembly import build_server  # noqa: PLC0415  # imports KServe, after argv is parsed
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    return Server(options, logs, exporter).serve()
+    return build_server(options, logs, exporter).serve()

@@ -7,7 +7,7 @@ import pytest
 
 CASES = {
     "contract.pictures, contract.repository, contract.options": "torch transformers kserve trainer server",
-    "server.cli, server.app": "torch transformers trainer",
+    "server.cli, server.assembly": "torch transformers trainer",
     "trainer.cli": "torch transformers server kserve",  # --help and bad flags answer at once
     "trainer.sagemaker.algorithms, trainer.sagemaker.train": "torch transformers server kserve",
     "server.batcher": "kserve onnxruntime",

@@ -117,7 +117,7 @@ def test_versions_are_those_of_the_constraints(name: str, request: pytest.Fixtur
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("serving", "server.app"), ("training", "trainer.fit")]
+    ("name", "module"), [("serving", "server.assembly"), ("training", "trainer.fit")]
 )
 def test_bytecode_needs_no_place_to_be_written(
     name: str, module: str, request: pytest.FixtureRequest
