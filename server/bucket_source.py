@@ -14,18 +14,18 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from contract.errors import BucketError, ContractError
+from contract.errors import BucketError
 from contract.locations import Bucket
 from contract.mirror import Mirror
-from contract.model_config import CONFIG_FILE, ModelConfig, empty_model_config, read_model_config
+from contract.model_config import ModelConfig
 from contract.objects import RemoteModel
 from server.errors import LoadError
-from server.sources import ModelFolder, Source
+from server.sources import ModelFolder
 from server.version_policy import choose_versions
 
 logger = logging.getLogger(__name__)
@@ -33,23 +33,20 @@ logger = logging.getLogger(__name__)
 _LOCK_FILE: Final = ".lock"
 
 
-@dataclass(frozen=True, slots=True)
-class BucketSource(Source):
+class BucketSource:
     """A repository in a bucket.
 
-    Attributes:
-        mirror: Its copy, at `root`.
+    Args:
+        mirror: Its copy.
         lock_fd: An open file, whose lock keeps the copy to this process.
-        found: The names of the models at the last look.
-        turn: Held by who looks.
-        looked: Set from the first look on that led to something.
     """
 
-    mirror: Mirror
-    lock_fd: int
-    found: set[str] = field(default_factory=set)
-    turn: threading.Lock = field(default_factory=threading.Lock)
-    looked: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, mirror: Mirror, lock_fd: int) -> None:
+        self.mirror = mirror
+        self._lock_fd = lock_fd
+        self._found: Sequence[str] = ()
+        self._turn = threading.Lock()
+        self._looked = False
 
     def folders(
         self, asked: Mapping[str, ModelConfig | None] | None = None
@@ -65,7 +62,7 @@ class BucketSource(Source):
                 a kept copy; or the server is stopping.
         """
         try:
-            with self.turn:
+            with self._turn:
                 return self._look(asked)
         finally:
             if self.mirror.stopping:
@@ -73,7 +70,7 @@ class BucketSource(Source):
 
     def names(self) -> Iterable[str]:
         """The models of the last look, at the start or at a load."""
-        return sorted(self.found)
+        return self._found
 
     def stop(self) -> None:
         """End a copy that is under way, and give the folder free when nobody writes into it."""
@@ -83,20 +80,19 @@ class BucketSource(Source):
     def _look(self, asked: Mapping[str, ModelConfig | None] | None) -> dict[str, ModelFolder]:
         if self.mirror.stopping:
             raise LoadError("the server is stopping")
-        if not self.looked.is_set():
+        if not self._looked:
             logger.info("looking at the bucket repository=%s", self.mirror.bucket)
         try:
             models = {name: model for name, model in self.mirror.look().items() if model.versions}
             self.mirror.claim()
         except BucketError as err:
             return self._kept(asked, err)
-        if not models and not self.looked.is_set():
+        if not models and not self._looked:
             logger.warning(
                 "repository=%s holds no model; nothing is served yet", self.mirror.bucket
             )
-        self.looked.set()
-        self.found.clear()
-        self.found.update(models)
+        self._looked = True
+        self._found = sorted(models)
         self.mirror.keep_models(models)
         configs = dict.fromkeys(models) if asked is None else asked
         return {
@@ -109,34 +105,35 @@ class BucketSource(Source):
         self, asked: Mapping[str, ModelConfig | None] | None, err: BucketError
     ) -> dict[str, ModelFolder]:
         """What a former process left of the bucket, where the first look at it fails."""
-        held = [] if self.looked.is_set() else self.mirror.held()
+        held = [] if self._looked else self.mirror.held()
         if not held:
             raise LoadError(str(err)) from err
-        self.looked.set()
-        self.found.update(held)
-        logger.warning("%s; served is what %s keeps of it: %s", err, self.root, ", ".join(held))
+        self._looked = True
+        self._found = sorted(held)
+        folder = self.mirror.folder
+        logger.warning("%s; served is what %s keeps of it: %s", err, folder, ", ".join(held))
         names = held if asked is None else asked
-        return {name: ModelFolder(name, self.root / name) for name in names if name in held}
+        return {name: ModelFolder(name, folder / name) for name in names if name in held}
 
     def _give_free(self) -> None:
         """Unlock the folder, unless a look is under way, which does so when it ends."""
-        if self.turn.acquire(blocking=False):
-            fcntl.flock(self.lock_fd, fcntl.LOCK_UN)
-            self.turn.release()
+        if self._turn.acquire(blocking=False):
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+            self._turn.release()
 
     def _copy(self, model: RemoteModel, config: ModelConfig | None) -> ModelFolder:
-        path = self.root / model.name
+        folder = ModelFolder(model.name, self.mirror.folder / model.name)
         try:
             self.mirror.fetch_shared(model)
             if config is None:
-                config = _read_config(path, model.name)
-        except ContractError as err:
-            return ModelFolder(model.name, path, trouble=str(err))
+                config = folder.read_config()
+        except (BucketError, LoadError) as err:
+            return replace(folder, trouble=str(err))
         wanted = choose_versions(config, model.whole(config.model_file))
         faults = self.mirror.fetch_versions(model, wanted)
         if not faults:
             self.mirror.keep(model.name, wanted)
-        return ModelFolder(model.name, path, faults=faults)
+        return replace(folder, faults=faults)
 
 
 def open_bucket(bucket: Bucket, cache_dir: Path | None) -> BucketSource:
@@ -155,7 +152,7 @@ def open_bucket(bucket: Bucket, cache_dir: Path | None) -> BucketSource:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         mirror = Mirror(bucket, folder)
-        return BucketSource(folder, None, is_model=False, mirror=mirror, lock_fd=_lock(folder))
+        return BucketSource(mirror, _lock(folder))
     except (BucketError, OSError) as err:
         raise LoadError(str(err)) from err
 
@@ -171,7 +168,3 @@ def _lock(folder: Path) -> int:
             f"{folder} is in use by another server; give each its own --bucket_cache_dir"
         ) from err
     return lock
-
-
-def _read_config(path: Path, name: str) -> ModelConfig:
-    return read_model_config(path) if (path / CONFIG_FILE).exists() else empty_model_config(name)

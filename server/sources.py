@@ -11,6 +11,7 @@ A model's folder has Triton's layout, NAME/{config.pbtxt, VERSION/model.onnx}, c
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from contract.errors import ContractError
 from contract.model_config import (
@@ -93,9 +94,39 @@ class ModelFolder:
             raise LoadError(str(err)) from err
 
 
+class Source(Protocol):
+    """Where the models lie that are to be served."""
+
+    def names(self) -> Iterable[str]:
+        """The models that lie there.
+
+        Raises:
+            LoadError: They cannot be listed.
+        """
+        ...
+
+    def folders(
+        self, asked: Mapping[str, ModelConfig | None] | None = None
+    ) -> dict[str, ModelFolder]:
+        """The folder of each model that lies there now, by name; of `asked`, at least these.
+
+        Args:
+            asked: The models wanted now, with the configuration for one that brings its own; None
+                for all models.
+
+        Raises:
+            LoadError: They cannot be looked at.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what a look is at."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What the user named to be served.
+class FolderSource:
+    """Models in a folder of this machine.
 
     Attributes:
         root: A folder of model folders, or one model's.
@@ -116,13 +147,12 @@ class Source:
         return self.folders()
 
     def stop(self) -> None:
-        """End what a look at the repository is at."""
+        """Do nothing: a look takes no time."""
 
     def folders(
-        self,
-        asked: Mapping[str, ModelConfig | None] | None = None,  # all cost nothing
+        self, asked: Mapping[str, ModelConfig | None] | None = None
     ) -> dict[str, ModelFolder]:
-        """The folder of each model that lies there now, by name; of `asked`, at least these.
+        """The folder of each model that lies there now, by name, whatever is asked.
 
         Raises:
             LoadError: The folder cannot be read.
@@ -142,7 +172,7 @@ class Source:
         return folders
 
 
-def find_source(repository: Path | None, model_dir: Path | None, name: str | None) -> Source:
+def find_source(repository: Path | None, model_dir: Path | None, name: str | None) -> FolderSource:
     """Look at what the user named.
 
     Args:
@@ -161,12 +191,12 @@ def find_source(repository: Path | None, model_dir: Path | None, name: str | Non
             f"{root} is one model's folder; give it as --model_dir, or its parent folder"
         )
     if repository is not None or not is_model(root):
-        return Source(root, name, is_model=False)
+        return FolderSource(root, name, is_model=False)
     _refuse_mixed(root)
-    return Source(root, name or _config_name(root), is_model=True)
+    return FolderSource(root, name or _config_name(root), is_model=True)
 
 
-def require_model(source: Source) -> None:
+def require_model(source: FolderSource) -> None:
     """Refuse a folder without any model: a server that does not poll would never have one.
 
     Raises:
