@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from server.errors import RequestError, Unsupported
+from server.errors import RequestError
+from server.protocol.http_errors import UnsupportedEncoding
 
 _WINDOW_BITS: Final = {"gzip": 31, "deflate": 15}
 _PIECE_BYTES: Final = 1 << 20
@@ -19,16 +20,6 @@ _SLICE_BYTES: Final = 1 << 12
 there may be one in 20 bytes."""
 
 _LEVEL: Final = 1  # answers are made while a client waits; level 6 takes five times as long
-
-
-class UnsupportedEncoding(Unsupported):
-    """A body in an encoding that this server does not know."""
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__(
-            f"Unsupported compression type: Content-Encoding is {encoding[:40]!r}; "
-            "expected gzip, deflate or identity"
-        )
 
 
 class Decompressor:

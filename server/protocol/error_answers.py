@@ -12,9 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import ServerError
-from server.protocol.compression import UnsupportedEncoding
 from server.protocol.http import json_response
-from server.protocol.http_errors import GivenUp, InternalError
+from server.protocol.http_errors import GivenUp, InternalError, UnsupportedEncoding
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ ServerError
 │   ├── UnknownMediaType      415: the Content-Type is none that is read
 │   ├── NoModelChosen         there are several models, and the request names none
 │   └── BadParameter          a parameter of AWS' API that cannot be used
+├── Unsupported               501
+│   └── UnsupportedEncoding   the Content-Encoding is none that is read
 ├── TimeOver                  503: the time of a request to be answered was over
 ├── GivenUp                   503: the server ended before its answer
 └── InternalError             500: an error of this program
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
-from server.errors import RequestError, ServerError
+from server.errors import RequestError, ServerError, Unsupported
 
 INTERNAL_ERROR: Final = "internal error; see the server's log"
 
@@ -81,6 +83,16 @@ class BadParameter(RequestError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
+
+
+class UnsupportedEncoding(Unsupported):
+    """A body in an encoding that this server does not know."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Unsupported compression type: Content-Encoding is {encoding[:40]!r}; "
+            "expected gzip, deflate or identity"
+        )
 
 
 class TimeOver(ServerError):

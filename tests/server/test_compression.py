@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from server.errors import RequestError
-from server.protocol.compression import (
-    Decompressor,
-    UnsupportedEncoding,
-    choose_encoding,
-    compress,
-)
+from server.protocol.compression import Decompressor, choose_encoding, compress
+from server.protocol.http_errors import UnsupportedEncoding
 
 BODY = np.random.default_rng(1).bytes(3000) + b"a" * 5_000_000
 
