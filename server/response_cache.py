@@ -10,7 +10,6 @@ The price: an entry is a copy, so that it holds nothing of its batch and nobody 
 Source: https://github.com/triton-inference-server/server/blob/main/docs/user_guide/response_cache.md
 """
 
-import asyncio
 import itertools
 import sys
 from collections import OrderedDict
@@ -26,8 +25,8 @@ from server.durations import timed
 from server.execution import Row
 from server.record import Record
 from server.request_digest import Inputs
+from server.turns import beside_loop
 
-_LARGE_BYTES: Final = 2**20  # hashing or copying so much takes about a millisecond
 _ENTRY_BYTES: Final = 1024  # of Python's objects in an entry, about
 _PICTURE_BYTES: Final = 384  # the same of a picture's sizes
 
@@ -147,7 +146,7 @@ class VersionCache:
             Exception: Whatever `run` raises.
         """
         with timed() as taken:
-            digest = await _beside_loop(inputs.size, inputs.digest)
+            digest = await beside_loop(inputs.size, inputs.digest)
             found = None if digest is None else self._cache.find((self._load, digest))
         if digest is None:
             return await run()
@@ -169,7 +168,7 @@ class VersionCache:
     async def _keep(self, key: Key, part: Part) -> None:
         size = part_bytes(part)
         if size <= self._cache.max_bytes:
-            kept = await _beside_loop(size, lambda: frozen(part))
+            kept = await beside_loop(size, lambda: frozen(part))
             self._cache.keep(key, kept, size)
 
 
@@ -196,8 +195,3 @@ def _array_bytes(array: NDArray[Any]) -> int:
     if array.dtype != np.object_:
         return array.nbytes
     return array.nbytes + sum(sys.getsizeof(element) for element in array.reshape(-1).tolist())
-
-
-async def _beside_loop(size: int, job: Callable[[], Any]) -> Any:
-    """The job's result; in a thread where it has many bytes to look at."""
-    return await asyncio.to_thread(job) if size > _LARGE_BYTES else job()

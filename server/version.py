@@ -32,10 +32,10 @@ from server.statistics import Statistics
 from server.tasks import TASKS
 from server.tasks.task import Task
 from server.tensors import InferRequest, raw_size
+from server.turns import beside_loop
 
 MAX_ANSWER_BYTES: Final = 512 * 2**20
 
-_LARGE_ANSWER_BYTES = 2**20
 _BYTES_OF_JSON = 4  # what V2's JSON takes for a byte of an output, about
 
 
@@ -163,7 +163,7 @@ class Version:
                 return outputs
 
             with timed() as taken:
-                outputs = await asyncio.to_thread(made) if size > _LARGE_ANSWER_BYTES else made()
+                outputs = await beside_loop(size, made)
             record.responded(taken)
             return outputs
 
@@ -203,7 +203,7 @@ class Version:
                 check_answer_size(size)
                 job = partial(make_part, parts, pictures)
                 with timed() as taken:
-                    made += await asyncio.to_thread(job) if added > _LARGE_ANSWER_BYTES else job()
+                    made += await beside_loop(added, job)
                 record.responded(taken)
         return made
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +16,7 @@ from server.media_types import JSON
 from server.protocol.compression import choose_encoding, compress
 from server.protocol.long_json import json_pieces
 from server.rendering import Body
+from server.turns import beside_loop
 
 _SENT: Final = 1 << 18  # bytes that are sent at once
 _SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
@@ -93,10 +95,7 @@ async def encoded_response(response: Response, accept_encoding: str | None) -> R
     encoding = choose_encoding(accept_encoding)
     if encoding == "identity":
         return response
-    if size > _LARGE_BODY:
-        packed = await asyncio.to_thread(compress, pieces, encoding)
-    else:
-        packed = compress(pieces, encoding)
+    packed = await beside_loop(size, partial(compress, pieces, encoding), _LARGE_BODY)
     headers = {**response.headers, "content-encoding": encoding}
     del headers["content-length"]  # of what was packed
     return response_of(packed, response.status_code, headers)
