@@ -53,7 +53,7 @@ class Base64Text:
             yield self.text[start : start + _PIECE]
 
 
-Source = bytes | Base64Text
+PictureFile = bytes | Base64Text
 """A picture file as a request holds it."""
 
 
@@ -77,12 +77,12 @@ class Decoder:
         self._pool.shutdown(cancel_futures=True)
 
     async def decode(
-        self, sources: Sequence[Source], size: tuple[int, int], fit: Fit, first_index: int = 0
+        self, files: Sequence[PictureFile], size: tuple[int, int], fit: Fit, first_index: int = 0
     ) -> list[Picture]:
         """Decode the pictures of one request, in their order.
 
         Args:
-            sources: The picture files.
+            files: The picture files.
             size: Height and width of the results.
             fit: How a picture of another aspect is brought to that size.
             first_index: The index of the first of them in the request.
@@ -92,8 +92,8 @@ class Decoder:
         """
         loop = asyncio.get_running_loop()
         jobs = [
-            loop.run_in_executor(self._pool, self._decode_one, index, source, size, fit)
-            for index, source in enumerate(sources, first_index)
+            loop.run_in_executor(self._pool, self._decode_one, index, file, size, fit)
+            for index, file in enumerate(files, first_index)
         ]
         try:
             return [await job for job in jobs]
@@ -101,22 +101,24 @@ class Decoder:
             for job in jobs:
                 job.cancel()
 
-    def _decode_one(self, index: int, source: Source, size: tuple[int, int], fit: Fit) -> Picture:
+    def _decode_one(
+        self, index: int, file: PictureFile, size: tuple[int, int], fit: Fit
+    ) -> Picture:
         try:
-            return decode_picture(file_of(index, source), *size, self._max_pixels, fit)
+            return decode_picture(file_of(index, file), *size, self._max_pixels, fit)
         except PictureError as err:
             raise BadPicture(index, err) from err
 
 
-def file_of(index: int, source: Source) -> bytes:
+def file_of(index: int, file: PictureFile) -> bytes:
     """The picture file of index `index`.
 
     Raises:
         BadPicture: It is not base64.
     """
-    if isinstance(source, bytes):
-        return source
+    if isinstance(file, bytes):
+        return file
     try:
-        return source.decoded()
+        return file.decoded()
     except (binascii.Error, ValueError) as err:
         raise BadPicture(index, f"data is not base64: {err}") from err

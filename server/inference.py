@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contract.model_config import ModelConfig
 from contract.pictures import Picture, without_pixels
 from server.batcher import Batcher
-from server.decoder import Decoder, Source
+from server.decoder import Decoder, PictureFile
 from server.durations import timed
 from server.errors import BadPicture
 from server.execution import Execution, Row, Rows, rows_of
@@ -99,15 +99,15 @@ class Inference:
                 yield outputs
 
     async def of_pictures(
-        self, sources: Sequence[Source], turn: Turn, record: Record
+        self, files: Sequence[PictureFile], turn: Turn, record: Record
     ) -> AsyncIterator[tuple[Sequence[Row], Sequence[Picture]]]:
         """The outputs for some pictures, in one part or several, beside the pictures' sizes.
 
         Raises:
             BadPicture: Names the first picture that cannot be used.
         """
-        for start in range(0, len(sources), self.part):
-            some = sources[start : start + self.part]
+        for start in range(0, len(files), self.part):
+            some = files[start : start + self.part]
             run = partial(self._run_pictures, some, start, turn, record)
             part = await self._recall(Files(some), run, record)
             yield part.outputs, part.pictures
@@ -121,14 +121,14 @@ class Inference:
         return await self.cache.recall(inputs, run, record)
 
     async def _run_pictures(
-        self, sources: Sequence[Source], start: int, turn: Turn, record: Record
+        self, files: Sequence[PictureFile], start: int, turn: Turn, record: Record
     ) -> Part:
         """Decode and run pictures, the first of which has the index `start` in its request."""
         task = self.task
         assert task is not None  # noqa: S101  # the version looked
         height, width, _ = self.config.inputs[0].dims
         with self.batcher.coming(), timed() as taken:
-            pictures = await self.decoder.decode(sources, (height, width), task.fit, start)
+            pictures = await self.decoder.decode(files, (height, width), task.fit, start)
         record.decoded(taken)
         rows = [task.prepare(picture) for picture in pictures]
         inputs = {name: [row[name] for row in rows] for name in rows[0]}
@@ -145,7 +145,7 @@ class Inference:
         record.ran(rows, answer.stages, answer.arrived_ns, answer.runs)
         return answer.parts
 
-    def _pictures(self, request: InferRequest) -> tuple[Source, ...]:
+    def _pictures(self, request: InferRequest) -> tuple[PictureFile, ...]:
         """The picture files of a request; empty if it holds tensors."""
         if self.task is None or len(request.inputs) != 1 or request.inputs[0].datatype != BYTES:
             return ()

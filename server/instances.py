@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from contract.errors import OptionsError
 from contract.options import Options, build
-from server.decoder import Base64Text, Source
+from server.decoder import Base64Text, PictureFile
 from server.errors import BadPicture, RequestError
 from server.long_strings import LongString
 
@@ -17,7 +17,7 @@ _LONGEST_MESSAGE = 500  # of what a client sent, in an answer
 class PredictRequest:
     """The pictures of a request and what it says of their answers."""
 
-    sources: tuple[Source, ...]
+    files: tuple[PictureFile, ...]
     options: Options
 
 
@@ -42,8 +42,8 @@ def parse_predict_request(payload: object, options: type[Options]) -> PredictReq
         raise RequestError(f'"instances" is {_kind(instances)}; expected a list')
     if not instances:
         raise RequestError('"instances" is empty; expected one picture or more')
-    sources = tuple(_parse_instance(index, instance) for index, instance in enumerate(instances))
-    return PredictRequest(sources, _parse_parameters(payload.get("parameters"), options))
+    files = tuple(_parse_instance(index, instance) for index, instance in enumerate(instances))
+    return PredictRequest(files, _parse_parameters(payload.get("parameters"), options))
 
 
 def _parse_parameters(parameters: object, options: type[Options]) -> Options:
@@ -60,7 +60,7 @@ def _parse_parameters(parameters: object, options: type[Options]) -> Options:
         raise RequestError(f"parameters: {'; '.join(err.problems)}"[:_LONGEST_MESSAGE]) from err
 
 
-def _parse_instance(index: int, instance: object) -> Source:
+def _parse_instance(index: int, instance: object) -> PictureFile:
     if not isinstance(instance, dict) or "data" not in instance:
         got = f"keys {sorted(instance)}" if isinstance(instance, dict) else _kind(instance)
         raise BadPicture(index, f'got {got[:_LONGEST_MESSAGE]}; expected {{"data": "<base64>"}}')

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from server.decoder import Base64Text, Source, file_of
+from server.decoder import Base64Text, PictureFile, file_of
 from server.errors import BadPicture
 
 _DIGEST_BYTES: Final = 32
@@ -23,17 +23,17 @@ _DIGEST_BYTES: Final = 32
 class Files:
     """Picture files, as a request holds them."""
 
-    sources: Sequence[Source]
+    files: Sequence[PictureFile]
 
     @property
     def size(self) -> int:
         """About their bytes."""
-        return sum(len(one.text if isinstance(one, Base64Text) else one) for one in self.sources)
+        return sum(len(one.text if isinstance(one, Base64Text) else one) for one in self.files)
 
     def digest(self) -> bytes | None:
         """Their digest; None if one is no base64, which its decoding will refuse."""
         try:
-            files = [file_of(index, source) for index, source in enumerate(self.sources)]
+            files = [file_of(index, file) for index, file in enumerate(self.files)]
         except BadPicture:
             return None
         return _digest([b"files", *files])

@@ -52,7 +52,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _Attempt:
     """What is the same whichever choice is tried."""
 
     folder: ModelFolder
@@ -96,48 +96,48 @@ def start(folder: ModelFolder, number: int, config: ModelConfig, runtime: Runtim
         chosen = choices(machine, model, Asked(runtime.provider, runtime.precision))
     except (ContractError, OSError) as err:
         raise LoadError(str(err)) from err
-    source = _Source(folder, number, config, placement, machine.gpus, tuning, runtime)
+    attempt = _Attempt(folder, number, config, placement, machine.gpus, tuning, runtime)
     if runtime.limiter is not None:  # before the warm-up, which takes seconds
-        runtime.limiter.check(source.demands(chosen[0]))
+        runtime.limiter.check(attempt.demands(chosen[0]))
     if runtime.strict_accelerators and chosen[0].missing:
         raise LoadError(f"{chosen[0].missing} (--strict_accelerators)")
-    return _first_that_runs(source, chosen)
+    return _first_that_runs(attempt, chosen)
 
 
-def _first_that_runs(source: _Source, chosen: Sequence[Choice]) -> Started:
+def _first_that_runs(attempt: _Attempt, chosen: Sequence[Choice]) -> Started:
     failures = [chosen[0].missing] if chosen[0].missing else []
     for i, choice in enumerate(chosen):
         warnings = [*failures, choice.warning] if choice.warning else failures
         if warnings:
-            where = (source.config.name, source.number, choice.provider)
+            where = (attempt.config.name, attempt.number, choice.provider)
             logger.warning("model=%s version=%d provider=%s: %s", *where, "; ".join(warnings))
         try:
-            return _start(source, replace(choice, warning="; ".join(warnings)))
+            return _start(attempt, replace(choice, warning="; ".join(warnings)))
         except LoadError as err:
             if i + 1 == len(chosen):
                 raise
-            if source.runtime.strict_accelerators:
+            if attempt.runtime.strict_accelerators:
                 raise LoadError(f"{choice.provider}: {err} (--strict_accelerators)") from err
             failures.append(f"{choice.provider} failed: {err}")
     raise AssertionError("nothing was chosen")
 
 
-def _start(source: _Source, choice: Choice) -> Started:
-    config, runtime, folder = source.config, source.runtime, source.folder
-    devices = source.devices(choice)
+def _start(attempt: _Attempt, choice: Choice) -> Started:
+    config, runtime, folder = attempt.config, attempt.runtime, attempt.folder
+    devices = attempt.devices(choice)
     threads = max(1, runtime.threads // len(devices))
-    version_dir = folder.version_dir(source.number)
+    version_dir = folder.version_dir(attempt.number)
     try:
         choice = with_engine(choice, config, version_dir, runtime.engine_cache_dir)
         launches = [
-            Launch(source.path, choice, threads, device, source.tuning) for device in devices
+            Launch(attempt.path, choice, threads, device, attempt.tuning) for device in devices
         ]
         session = open_session(launches[0])
         graph = read_graph(session)
         if choice.provider == "openvino" and graph.has_strings:
             # Its plug-in would end the process at the first run.
-            raise LoadError(f"{source.path}: OpenVINO has no tensors of strings")
-        config = complete(config, graph, source.path)
+            raise LoadError(f"{attempt.path}: OpenVINO has no tensors of strings")
+        config = complete(config, graph, attempt.path)
         scheduling = read_scheduling(config)
         sessions = [session, *(open_session(launch) for launch in launches[1:])]
         runs = [
@@ -148,7 +148,7 @@ def _start(source: _Source, choice: Choice) -> Started:
         raise LoadError(str(err)) from err
     warmed = warm_up(runs, config, scheduling, folder.path)
     shown = config.with_parameters(_parameters(choice, warmed))
-    return Started(choice, shown, warmed, source.demands(choice))
+    return Started(choice, shown, warmed, attempt.demands(choice))
 
 
 def _parameters(choice: Choice, warmed: Warmed) -> dict[str, str]:

@@ -22,7 +22,7 @@ from server.bytes_elements import (
     split_elements,
     texts_of,
 )
-from server.decoder import Source
+from server.decoder import PictureFile
 from server.errors import RequestError
 from server.json_numbers import numbers_from_json
 from server.shapes import check_shape
@@ -73,7 +73,7 @@ class Tensor:
     datatype: str
     shape: tuple[int, ...]
     array: NDArray[np.generic] | None = None
-    elements: tuple[Source, ...] = ()
+    elements: tuple[PictureFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,9 @@ def tensor_from_json(name: str, datatype: str, shape: Sequence[int], data: objec
         ) from err
 
 
-def bytes_tensor(name: str, shape: Sequence[int], elements: Sequence[Source], model: str) -> Tensor:
+def bytes_tensor(
+    name: str, shape: Sequence[int], elements: Sequence[PictureFile], model: str
+) -> Tensor:
     """A BYTES tensor of `model` from its elements.
 
     Raises:

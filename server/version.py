@@ -179,7 +179,7 @@ class Version:
             QueueTimeout: They waited for too long.
         """
         options = request.options
-        self._check_instances(len(request.sources))
+        self._check_instances(len(request.files))
 
         def make_part(parts: Sequence[Row], pictures: Sequence[Picture]) -> list[AnswerT]:
             rows = (row for part in parts for row in rows_of(part))
@@ -189,13 +189,11 @@ class Version:
             ]
 
         made: list[AnswerT] = []
-        size = len(request.sources) * rendering.answer_bytes(1, 1, options)
+        size = len(request.files) * rendering.answer_bytes(1, 1, options)
         with recorded(self.statistics, self._begin_trace()) as record:
             check_answer_size(size)
             size = 0
-            async for parts, pictures in self._inference.of_pictures(
-                request.sources, Turn(), record
-            ):
+            async for parts, pictures in self._inference.of_pictures(request.files, Turn(), record):
                 added = sum(
                     rendering.answer_bytes(one.height, one.width, options) for one in pictures
                 )

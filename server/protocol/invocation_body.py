@@ -3,7 +3,7 @@
 from typing import Final
 
 from contract.options import Options
-from server.decoder import Source
+from server.decoder import PictureFile
 from server.instances import parse_predict_request
 from server.media_types import JSON
 from server.protocol.body import Bodies
@@ -18,7 +18,7 @@ PICTURES: Final = ("image/*", "application/x-image", _FILE)
 
 async def read_pictures(
     bodies: Bodies, content_type: str | None, body: bytes
-) -> tuple[Source, ...]:
+) -> tuple[PictureFile, ...]:
     """The picture files of a body.
 
     Raises:
@@ -27,7 +27,7 @@ async def read_pictures(
     """
     if not _is_json(content_type or "", body):
         return (body,)
-    return parse_predict_request(await bodies.json(body), Options).sources
+    return parse_predict_request(await bodies.json(body), Options).files
 
 
 def _is_json(content_type: str, body: bytes) -> bool:

@@ -127,9 +127,9 @@ class Invocations:
         options = options_of(form, task.indexed_options)
         try:
             async with asyncio.timeout(self._timeout_s):
-                sources = await read_pictures(self._bodies, content_type, body)
-                check_count(form.media_type, len(sources))
-                asked = PredictRequest(sources, options)
+                files = await read_pictures(self._bodies, content_type, body)
+                check_count(form.media_type, len(files))
+                asked = PredictRequest(files, options)
                 made = await version.make(asked, forms[form.media_type])
         except TimeoutError as err:
             raise TimeOver(self._timeout_s or 0) from err

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from starlette.responses import Response
 
 from contract.model_config import Json
-from server.decoder import Base64Text, Source
+from server.decoder import Base64Text, PictureFile
 from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
@@ -222,9 +222,9 @@ def _parse_outputs(entries: object) -> dict[str, Parameters]:
     return asked
 
 
-def _elements(name: str, data: object, *, pictures: bool) -> list[Source]:
+def _elements(name: str, data: object, *, pictures: bool) -> list[PictureFile]:
     """The elements of a BYTES tensor in JSON, flat or nested: strings, or base64 text."""
-    elements: list[Source] = []
+    elements: list[PictureFile] = []
     pending = [data]
     while pending:
         item = pending.pop()

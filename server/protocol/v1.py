@@ -90,7 +90,7 @@ async def _answers(version: Version, payload: object, media_type: str) -> Sequen
     """The answers to the pictures of a body."""
     task = version.vision_task
     asked = parse_predict_request(payload, task.options)
-    check_count(media_type, len(asked.sources))
+    check_count(media_type, len(asked.files))
     return await version.make(asked, task.labelled()[media_type])
 
 

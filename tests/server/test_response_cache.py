@@ -312,8 +312,8 @@ async def answer(served: Repository, ask: Ask) -> Any:
     with served.find(ask.model).use(ask.version) as version:
         try:
             if not ask.inputs:
-                sources = tuple(Base64Text(as_text(file)) for file in ask.pictures)
-                asked = PredictRequest(sources, RequestOptions())
+                files = tuple(Base64Text(as_text(file)) for file in ask.pictures)
+                asked = PredictRequest(files, RequestOptions())
                 return await version.make(asked, version.vision_task.labelled()[JSON])
             outputs = await version.infer(InferRequest("", ask.inputs, ask.outputs))
             return {name: (str(one.dtype), one.tolist()) for name, one in outputs.items()}
