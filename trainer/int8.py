@@ -11,7 +11,7 @@ Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,19 +27,9 @@ from trainer.errors import PrecisionLoss
 from trainer.export import Export
 from trainer.precisions import Validation, measure_int8
 from trainer.predictors import prepare_inputs
-from trainer.tasks import TaskName
 
 BATCH: Final = 4
 """Calibration pictures of one run."""
-
-_PRODUCTS: Final = ("Conv", "Gemm", "MatMul")
-# Between a ResNet's convolutions these leave int8 as it is; elsewhere additions are those of boxes.
-QUANTISED: Final[Mapping[TaskName, tuple[str, ...]]] = {
-    "image-classification": (*_PRODUCTS, "Add", "GlobalAveragePool", "MaxPool"),
-    "semantic-segmentation": _PRODUCTS,
-    "object-detection": _PRODUCTS,
-}
-"""The operators of a task that are computed in int8."""
 
 
 def quantise_and_measure(
@@ -71,7 +61,7 @@ def quantise(export: Export, plain: Path, quantised: Path, calibration: Sequence
             quantised,
             _Calibration(export, calibration),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTISED[export.task.name]),
+            op_types_to_quantize=list(export.task.quantised),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -6,23 +6,20 @@ label_metrics.py says what the metrics are.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
-from contract.pictures import Fit, Picture
+from contract.pictures import Picture
 from trainer.augment import augment, canvas_size
 from trainer.crops import Crop, smaller_than
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.image_folder import read_image_folder, read_image_split
-from trainer.hardware import Hardware
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.label_metrics import SCORES, LabelMetric, index_of, indices_of
 from trainer.normalization import normalize, to_unit
@@ -30,12 +27,12 @@ from trainer.pictures import Item, View, Whole
 from trainer.pixel_size import PixelSize, sides
 from trainer.resnet import FAMILY, NO_LABEL, build_resnet, is_multi_label, multi_hot
 from trainer.tasks import TaskName
-from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Outputs, Task
+from trainer.tasks.task import LOSS, PRODUCTS, Batch, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
 
 
 @dataclass(frozen=True)
-class ImageClassification:
+class ImageClassification(Task):
     """One label a picture, or any number, as the dataset's targets say.
 
     Attributes:
@@ -46,9 +43,9 @@ class ImageClassification:
 
     name: ClassVar[TaskName] = "image-classification"
     main_metric: ClassVar[str] = "accuracy"
-    fit: ClassVar[Fit] = "squash"
-    request_parameters: ClassVar[Mapping[str, Json]] = MappingProxyType({})
     head: ClassVar[tuple[str, ...]] = FAMILY.head
+    # Between a ResNet's convolutions these leave int8 as it is; elsewhere additions are those of boxes.
+    quantised: ClassVar[tuple[str, ...]] = (*PRODUCTS, "Add", "GlobalAveragePool", "MaxPool")
 
     def of(self, wanted: Hyperparameters) -> Task:
         """With what the training asks for."""
@@ -81,10 +78,6 @@ class ImageClassification:
             for index, label in enumerate(dataset.labels)
             if index not in trained
         ]
-
-    def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
-        """As they are: nothing is left open."""
-        return wanted
 
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
         """A ResNet with one output for each label."""
@@ -143,16 +136,6 @@ class ImageClassification:
         """Accuracy, precision, recall and F1."""
         return LabelMetric(labels, self.wanted.top_k if self.wanted else 0)
 
-    def illustrate(
-        self, _outputs: Outputs, _sample: Sample, _labels: Sequence[str]
-    ) -> NDArray[np.uint8] | None:
-        """Nothing: a label is no picture."""
-        return None
-
-    def prepare(self, picture: Picture) -> Inputs:
-        """`image`, RGB uint8 [H, W, 3]."""
-        return {"image": picture.pixels}
-
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
         """Uint8 image[B, H, W, 3] -> scores[B, K]."""
         return _Scores(model)
@@ -164,10 +147,6 @@ class ImageClassification:
         image = TensorSpec("image", "UINT8", (*sides(input_size), 3))
         scores = TensorSpec(SCORES, "FP32", (len(labels),), label_filename=LABELS_FILE)
         return (image,), (scores,)
-
-    def align(self, ours: Outputs, _reference: Outputs) -> Outputs:
-        """As they are: a score is no choice."""
-        return ours
 
     def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
         """Whether the labels exclude each other, if they do not."""

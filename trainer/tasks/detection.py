@@ -6,13 +6,12 @@ Legend: B pictures of a batch, S side of the padded square, Q queries, K labels.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Fit, Picture
@@ -27,7 +26,6 @@ from trainer.detection_losses import loss_parts
 from trainer.detection_metric import BOXES, LABELS, SCORES, CocoMetric
 from trainer.detector_export import ServedDetector, detections
 from trainer.detectors import FAMILY, build_detector
-from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item, View, Whole
 from trainer.pixel_size import PixelSize, sides
@@ -39,21 +37,16 @@ IMAGE: Final = "image"
 SIZE: Final = "size"
 
 
-class ObjectDetection:
+class ObjectDetection(Task):
     """Any number of labelled boxes a picture."""
 
-    name: TaskName = "object-detection"
-    main_metric: str = "map"
-    fit: Fit = "pad"
-    request_parameters: Mapping[str, Json] = MappingProxyType(
+    name: ClassVar[TaskName] = "object-detection"
+    main_metric: ClassVar[str] = "map"
+    head: ClassVar[tuple[str, ...]] = FAMILY.head
+    fit: ClassVar[Fit] = "pad"
+    request_parameters: ClassVar[Mapping[str, Json]] = MappingProxyType(
         {"threshold": 0, "scores": True, "round": False}
     )
-
-    head: tuple[str, ...] = FAMILY.head
-
-    def of(self, _wanted: Hyperparameters) -> Task:
-        """Itself: it depends on none."""
-        return self
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/_annotations.coco.json."""
@@ -73,10 +66,6 @@ class ObjectDetection:
             return []
         return [f"{dataset.folder_of(TRAIN)}: no usable picture shows an annotated object"]
 
-    def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
-        """As they are: nothing is left open."""
-        return wanted
-
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
         """A detector of the labels."""
         return build_detector(_own(wanted), labels)
@@ -84,9 +73,6 @@ class ObjectDetection:
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 detector of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
-
-    def begin(self, _model: PreTrainedModel, _dataset: Dataset) -> None:
-        """Nothing: the loss depends on the batch alone."""
 
     def train_view(self, wanted: Hyperparameters) -> View:
         """The whole picture in the padded square."""
@@ -99,10 +85,6 @@ class ObjectDetection:
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S], labels and size[B, 2]."""
         return eval_batch(items)
-
-    def measure_step(self, _outputs: ModelOutput, _batch: Batch) -> Mapping[str, Tensor]:
-        """Nothing: these metrics are none of single batches."""
-        return {}
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The model's own loss and its two parts, and the exported graph's outputs."""

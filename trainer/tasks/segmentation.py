@@ -4,21 +4,19 @@ Legend: B pictures of a batch, S the input's height and width, s the logits', K 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from contract.label_maps import resize_label_map
 from contract.model_config import LABELS_FILE, Json, TensorSpec
-from contract.pictures import Fit, Picture, decode_picture
+from contract.pictures import Picture, decode_picture
 from trainer.batch_size import CPU_BATCH_SIZE, largest_batch, training_step
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.segmentation_folder import read_segmentation_folder, read_segmentation_split
@@ -36,7 +34,7 @@ from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.segmentation_metric import SegmentationMetric
 from trainer.segmenters import FAMILY, build_segmenter, output_stride
 from trainer.tasks import TaskName
-from trainer.tasks.task import LOSS, Batch, Inputs, Losses, Metric, Metrics, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Losses, Metric, Metrics, Outputs, Task
 from trainer.weights import load_checkpoint
 
 LABEL_MAP: Final = "label_map"
@@ -50,19 +48,12 @@ _PROBED_LABELS: Final = 150  # as ADE20K has; their enlarged logits take much of
 logger = logging.getLogger(__name__)
 
 
-class SemanticSegmentation:
+class SemanticSegmentation(Task):
     """One label a pixel."""
 
-    name: TaskName = "semantic-segmentation"
-    main_metric: str = "mean_iou"
-    fit: Fit = "squash"
-    request_parameters: Mapping[str, Json] = MappingProxyType({})
-
-    head: tuple[str, ...] = FAMILY.head
-
-    def of(self, _wanted: Hyperparameters) -> Task:
-        """Itself: it depends on none."""
-        return self
+    name: ClassVar[TaskName] = "semantic-segmentation"
+    main_metric: ClassVar[str] = "mean_iou"
+    head: ClassVar[tuple[str, ...]] = FAMILY.head
 
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/{split}.json and DIR/resources/id2lable.json."""
@@ -99,9 +90,6 @@ class SemanticSegmentation:
         """The fp32 model of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def begin(self, _model: PreTrainedModel, _dataset: Dataset) -> None:
-        """Nothing: the loss depends on the batch alone."""
-
     def train_view(self, wanted: Hyperparameters) -> View:
         """The whole picture: at the input's size, or, to be cropped, at a random scale."""
         own = _own(wanted)
@@ -123,10 +111,6 @@ class SemanticSegmentation:
         """pixel_values[B, 3, S, S] and labels[B, S, S]."""
         return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
 
-    def measure_step(self, _outputs: ModelOutput, _batch: Batch) -> Mapping[str, Tensor]:
-        """Nothing: these metrics are none of single batches."""
-        return {}
-
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and label_map[B, S, S]."""
         result = model(**batch)
@@ -147,10 +131,6 @@ class SemanticSegmentation:
         mask = resize_label_map(_mask_of(sample).read(), size, size)
         truth = overlay(pixels, mask, mask != ignored_id(labels))
         return side_by_side(overlay(pixels, label_map), truth)
-
-    def prepare(self, picture: Picture) -> Inputs:
-        """`image`, RGB uint8 [S, S, 3]."""
-        return {"image": picture.pixels}
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
         """Uint8 image[B, S, S, 3] -> label_map[B, S, S], logits[B, K, s, s]."""
@@ -184,10 +164,6 @@ class SemanticSegmentation:
             LABEL_MAP: np.where(equal, expected, ours[LABEL_MAP]),
             LOGITS: np.where(near, logits, ours[LOGITS]),
         }
-
-    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
-        """Nothing more."""
-        return {}
 
     def parse_predictions(
         self, predictions: Sequence[Json], labels: Sequence[str], _pictures: Sequence[Picture]

@@ -4,9 +4,11 @@ Everything else (the scan, the training, the checkpoints, the export, the publis
 ways to evaluate) knows only this.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, Self, TypeAlias
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,9 @@ Losses: TypeAlias = Mapping[
 
 LOSS: Final = "loss"
 
+PRODUCTS: Final = ("Conv", "Gemm", "MatMul")
+"""The operators that every task computes in int8 where that is asked for."""
+
 
 class Metric(Protocol):
     """Metrics that are gathered batch by batch; its size does not grow with the pictures'."""
@@ -47,93 +52,114 @@ class Metric(Protocol):
         """The metrics of all that was taken in, by name."""
 
 
-class Task(Protocol):
-    """One vision task."""
+class Task(ABC):
+    """One vision task; what a subclass leaves out is what most tasks do."""
 
-    @property
-    def name(self) -> TaskName:
-        """The task's name in `TASKS`, in config.pbtxt and on the command line."""
+    name: ClassVar[TaskName]
+    """The task's name in `TASKS`, in config.pbtxt and on the command line."""
 
-    @property
-    def main_metric(self) -> str:
-        """The metric, more of which is better, that a lower precision is judged by."""
+    main_metric: ClassVar[str]
+    """The metric, more of which is better, that a lower precision is judged by."""
 
-    @property
-    def fit(self) -> Fit:
-        """How a picture is brought to the input's size; config.pbtxt's `resize`."""
+    head: ClassVar[tuple[str, ...]]
+    """How the names of the weights begin that depend on the labels."""
 
-    @property
-    def head(self) -> tuple[str, ...]:
-        """How the names of the weights begin that depend on the labels."""
+    fit: ClassVar[Fit] = "squash"
+    """How a picture is brought to the input's size; config.pbtxt's `resize`."""
 
-    def of(self, wanted: Hyperparameters) -> "Task":
+    quantised: ClassVar[tuple[str, ...]] = PRODUCTS
+    """The operators of the exported graph that int8.py computes in int8."""
+
+    request_parameters: ClassVar[Mapping[str, Json]] = MappingProxyType({})
+    """The `parameters` of a V1 request whose answer `parse_predictions` understands."""
+
+    def of(self, _wanted: Hyperparameters) -> "Task":
         """The task as a training with these hyperparameters has it."""
+        return self
 
+    @abstractmethod
     def read(self, data: Path) -> Dataset:
         """Read a dataset folder to train on."""
 
+    @abstractmethod
     def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
         """Read one split of a dataset folder to evaluate a model of known labels on."""
 
+    @abstractmethod
     def faults(self, dataset: Dataset) -> list[str]:
         """What makes a dataset useless to train on once its bad pictures are gone."""
 
-    def settle(self, wanted: Hyperparameters, hardware: Hardware) -> Hyperparameters:
+    def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
         """The hyperparameters with what they leave to this machine decided."""
+        return wanted
 
+    @abstractmethod
     def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
         """A model to train, from random or given weights; its config says all the export needs."""
 
+    @abstractmethod
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 model of a checkpoint folder, ready to evaluate."""
 
-    def begin(self, model: PreTrainedModel, dataset: Dataset) -> None:
+    def begin(self, model: PreTrainedModel, dataset: Dataset) -> None:  # noqa: B027 - a default
         """Tell a model that will be trained what its loss depends on besides the batch."""
 
+    @abstractmethod
     def train_view(self, wanted: Hyperparameters) -> View:
         """How a training picture is decoded; `collate_train` does the rest of its augmentation."""
 
+    @abstractmethod
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """Augmented model inputs and targets of a training batch."""
 
+    @abstractmethod
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """Model inputs and targets of an evaluation batch."""
 
-    def measure_step(self, outputs: ModelOutput, batch: Batch) -> Mapping[str, Tensor]:
+    def measure_step(self, _outputs: ModelOutput, _batch: Batch) -> Mapping[str, Tensor]:
         """Means over a training batch, from what the step has computed anyway, by metric."""
+        return {}
 
+    @abstractmethod
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The loss, and the outputs that the exported graph has, of a `collate_eval` batch."""
 
+    @abstractmethod
     def metric(self, labels: Sequence[str]) -> Metric:
         """A new, empty metric."""
 
     def illustrate(
-        self, outputs: Outputs, sample: Sample, labels: Sequence[str]
+        self, _outputs: Outputs, _sample: Sample, _labels: Sequence[str]
     ) -> NDArray[np.uint8] | None:
         """A picture [H, W, 3] of the outputs [1, ...] beside the truth for TensorBoard, or None."""
+        return None
 
     def prepare(self, picture: Picture) -> Inputs:
-        """The graph's inputs for one picture, without the batch axis, as the server makes them."""
+        """The graph's inputs for one picture, without the batch axis, as the server makes them.
 
+        Here `image`, RGB uint8 [H, W, 3], alone.
+        """
+        return {"image": picture.pixels}
+
+    @abstractmethod
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
         """The model from the graph's inputs [B, ...] to a tuple of its outputs, for the export."""
 
+    @abstractmethod
     def tensors(
         self, model: PreTrainedModel, input_size: PixelSize, labels: Sequence[str]
     ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """The exported graph's inputs and outputs, whose sizes Triton compares with the graph's."""
 
-    def align(self, ours: Outputs, reference: Outputs) -> Outputs:
+    def align(self, ours: Outputs, _reference: Outputs) -> Outputs:
         """`ours`, but as `reference` has it where rounding alone chose between equals."""
+        return ours
 
-    def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
+    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
         """What config.pbtxt's parameters say beside what every task says."""
+        return {}
 
-    @property
-    def request_parameters(self) -> Mapping[str, Json]:
-        """The `parameters` of a V1 request whose answer `parse_predictions` understands."""
-
+    @abstractmethod
     def parse_predictions(
         self, predictions: Sequence[Json], labels: Sequence[str], pictures: Sequence[Picture]
     ) -> Outputs:
