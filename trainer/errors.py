@@ -8,6 +8,7 @@ TrainerError                 the command ends with exit code 1 and one `error:` 
 ├── CheckpointError          a checkpoint that is missing, incomplete or not of this trainer
 ├── RunConflict              an output folder that belongs to another run (exit code 2)
 ├── RunBusy                  an output folder that another process is training in
+├── RunUnwritable            an output folder that this user cannot write to (exit code 2)
 ├── Diverged                 a training whose weights are no numbers any more
 ├── ExportMismatch           an exported graph that disagrees with the model it came from
 ├── PrecisionLoss            a quantised graph that loses more than is allowed
