@@ -1,6 +1,5 @@
 """The tables of docs/sagemaker.md that the code's own models say: make readme."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +35,8 @@ def hyperparameters() -> str:
     """A table for each algorithm."""
     parts = []
     for name, algorithm in ALGORITHMS.items():
-        fields = algorithm.hyperparameters.model_fields
-        lines = [_line(row, required=fields[row.name].is_required()) for row in _rows(name)]
+        fields = algorithm.model_fields
+        lines = [_line(row, required=fields[row.name].is_required()) for row in describe(algorithm)]
         head = [
             "| hyperparameter | default | values | what it is here |",
             "| --- | --- | --- | --- |",
@@ -53,10 +52,6 @@ def detectors() -> str:
         side = f"{model.side} x {model.side}"
         lines.append(f"| `{model_id}` | {model.detector} | {side} | {model.reason} |")
     return "\n".join(lines) + "\n"
-
-
-def _rows(name: str) -> Sequence[OptionRow]:
-    return describe(ALGORITHMS[name].hyperparameters)
 
 
 def _line(row: OptionRow, *, required: bool) -> str:

@@ -15,7 +15,7 @@ from trainer.datasets.image_folder import read_image_folder
 from trainer.fit import fit
 from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.report import FinalMetrics
-from trainer.sagemaker.channels import read_classification
+from trainer.sagemaker.classification_channels import read_classification
 from trainer.settings import FitSettings
 
 SPLITS = ("train", "validation")

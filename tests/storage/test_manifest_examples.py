@@ -11,7 +11,7 @@ from contract.locations import Bucket
 from tests.storage.local_s3 import LocalS3
 from tests.trainer.sagemaker.channel_folders import channels
 from tests.trainer.sagemaker.documents import seed
-from trainer.sagemaker.channels import read_classification
+from trainer.sagemaker.classification_channels import read_classification
 
 SINGLE = (
     '{"source-ref":"s3://image/filename1.jpg", "class":"0"}',

@@ -20,7 +20,8 @@ from trainer.datasets.image_folder import read_image_folder
 from trainer.datasets.segmentation_folder import read_segmentation_folder
 from trainer.masks import MaskFile
 from trainer.processes import ALONE
-from trainer.sagemaker.channels import read_classification, read_segmentation
+from trainer.sagemaker.classification_channels import read_classification
+from trainer.sagemaker.segmentation_channels import read_segmentation
 from trainer.scan import scan_pictures
 
 SPLITS = ("train", "validation")

@@ -15,7 +15,6 @@ from contract.options import Options, build
 from trainer.datasets.dataset import TRAIN, Dataset
 from trainer.hyperparameters import Hyperparameters
 from trainer.sagemaker.values import unquoted
-from trainer.tasks import TaskName
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -107,18 +106,6 @@ class SageMakerHyperparameters(Options):
         """The recipe's early stopping, whose fields have the same names; the best epoch is published."""
         names = (name for name in type(self).model_fields if name.startswith(_STOPPING))
         return {"published_checkpoint": "best", **{name: getattr(self, name) for name in names}}
-
-
-@dataclass(frozen=True, slots=True)
-class Algorithm:
-    """One of SageMaker's algorithms: the task that it is, and its hyperparameters."""
-
-    task: TaskName
-    hyperparameters: type[SageMakerHyperparameters]
-
-    def parse(self, values: Mapping[str, str], *, further: bool) -> SageMakerHyperparameters:
-        """As `SageMakerHyperparameters.parse`."""
-        return self.hyperparameters.parse(values, further=further)
 
 
 def split_note(name: str, batch_size: int, share: int, host: Host) -> list[str]:

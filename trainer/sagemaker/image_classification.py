@@ -248,7 +248,7 @@ class ImageClassification(SageMakerHyperparameters):
                     f"at least the height and width of image_shape {self.image_shape}"
                 ]
             )
-        from trainer.sagemaker.channels import read_classification  # noqa: PLC0415 - when used
+        from trainer.sagemaker.classification_channels import read_classification  # noqa: PLC0415 - when used
 
         dataset = read_classification(channels, self.num_classes, bool(self.multi_label), workspace)
         return counted(dataset, self.num_training_samples)

@@ -215,7 +215,7 @@ class ObjectDetection(SageMakerHyperparameters):
 
     def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
         """A detection dataset in folders of pictures and annotations, or in augmented manifests."""
-        from trainer.sagemaker.channels import read_detection  # noqa: PLC0415 - when used
+        from trainer.sagemaker.detection_channels import read_detection  # noqa: PLC0415 - when used
 
         return read_detection(channels, workspace)
 

@@ -167,7 +167,7 @@ class SemanticSegmentation(SageMakerHyperparameters):
 
     def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:
         """A segmentation dataset in folders of pictures and masks, or in augmented manifests."""
-        from trainer.sagemaker.channels import read_segmentation  # noqa: PLC0415 - when used
+        from trainer.sagemaker.segmentation_channels import read_segmentation  # noqa: PLC0415 - when used
 
         dataset = read_segmentation(channels, self.num_classes, workspace)
         return counted(dataset, self.num_training_samples)

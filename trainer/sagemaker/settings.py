@@ -1,14 +1,13 @@
 """What `aperture-train train` is told besides the container's own files. Imports nothing heavy."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
 from contract.options import LocalPath, Options
 from trainer.sagemaker.folders import BASE_DIR
 from trainer.settings import ModelName
-
-AlgorithmName = Literal["image-classification", "semantic-segmentation", "object-detection"]
+from trainer.tasks import TaskName
 
 PORT: Final = 7777
 """SageMaker's own toolkit has its processes meet at this one."""
@@ -27,7 +26,7 @@ def _algorithm(value: object) -> object:
 class TrainSettings(Options):
     """Options of `aperture-train train`."""
 
-    algorithm: Annotated[AlgorithmName, BeforeValidator(_algorithm)] = Field(
+    algorithm: Annotated[TaskName, BeforeValidator(_algorithm)] = Field(
         description="SageMaker's algorithm; the URI of its image or the id of a detection model too"
     )
     base_dir: LocalPath = Field(

@@ -117,7 +117,7 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
     start = (
         None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)
     )
-    return TrainingJob(settings, folders, container, asked, workspace, start)
+    return TrainingJob(settings, folders, container, asked, architecture, workspace, start)
 
 
 def _launch(

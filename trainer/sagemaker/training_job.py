@@ -19,6 +19,7 @@ class TrainingJob:
         folders: The container's folders.
         container: What the container is told.
         asked: The algorithm's hyperparameters.
+        architecture: What the model is, in the algorithm's words.
         workspace: A folder for what is no part of the job's outcome.
         start: The checkpoint of the `model` channel that it starts with, or None.
     """
@@ -27,10 +28,6 @@ class TrainingJob:
     folders: Folders
     container: Container
     asked: SageMakerHyperparameters
+    architecture: Architecture
     workspace: Path
     start: Path | None
-
-    @property
-    def architecture(self) -> Architecture:
-        """What the model is, in the algorithm's words."""
-        return Architecture(algorithm=self.settings.algorithm, values=self.asked.architecture())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainer.datasets.dataset import Dataset
-from trainer.sagemaker.channels import Channel
+from trainer.sagemaker.channel import Channel
 
 Contents = dict[str, list[tuple[bytes, object]]]
 

@@ -20,7 +20,8 @@ from tests.trainer.sagemaker.channel_folders import (
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.image_folder import read_image_folder
 from trainer.errors import DatasetError
-from trainer.sagemaker.channels import Channel, read_classification
+from trainer.sagemaker.channel import Channel
+from trainer.sagemaker.classification_channels import read_classification
 from trainer.tasks import load_task
 
 

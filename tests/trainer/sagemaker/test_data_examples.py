@@ -11,7 +11,9 @@ from tests.trainer.sagemaker.channel_folders import channels
 from tests.trainer.sagemaker.documents import seed
 from trainer.datasets.label_map import read_label_map
 from trainer.masks import MaskFile
-from trainer.sagemaker.channels import read_classification, read_detection, read_segmentation
+from trainer.sagemaker.classification_channels import read_classification
+from trainer.sagemaker.detection_channels import read_detection
+from trainer.sagemaker.segmentation_channels import read_segmentation
 
 LIST = (
     "5 1 your_image_directory/train_img_dog1.jpg 1000 0 your_image_directory/train_img_cat1.jpg "

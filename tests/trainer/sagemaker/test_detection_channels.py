@@ -16,7 +16,7 @@ from trainer.datasets.coco import ANNOTATIONS_FILE, read_coco
 from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import Dataset
 from trainer.errors import BadChannel, DatasetError
-from trainer.sagemaker.channels import read_detection
+from trainer.sagemaker.detection_channels import read_detection
 
 COUNTS = {"train": 6, "validation": 3}
 NAME_OF = {3: "disc", 9: "square"}

@@ -171,7 +171,7 @@ def test_a_hyperparameter_has_its_default_and_range(
 
 @pytest.mark.parametrize("algorithm", TABLES)
 def test_the_table_has_every_hyperparameter(algorithm: TaskName) -> None:
-    known = {row.name for row in describe(ALGORITHMS[algorithm].hyperparameters)}
+    known = {row.name for row in describe(ALGORITHMS[algorithm])}
     assert set(TABLES[algorithm]) == known - (OURS if algorithm == "object-detection" else set())
 
 
@@ -181,7 +181,7 @@ def test_names_defaults_and_what_is_required_are_those_of_the_contract(
 ) -> None:
     if not CONTRACTS.is_file():
         pytest.skip(f"{CONTRACTS.name} of the project's guide is not here")
-    fields = ALGORITHMS[algorithm].hyperparameters.model_fields
+    fields = ALGORITHMS[algorithm].model_fields
     rows = contract_rows(algorithm)
     ours = NOT_IN_THE_TABLE if algorithm == "object-detection" else set()
     assert set(rows) == set(fields) - ours

@@ -20,7 +20,8 @@ from trainer.datasets.segmentation_folder import read_segmentation_folder
 from trainer.errors import DatasetError
 from trainer.fit import fit
 from trainer.masks import MaskFile
-from trainer.sagemaker.channels import Channel, read_segmentation
+from trainer.sagemaker.channel import Channel
+from trainer.sagemaker.segmentation_channels import read_segmentation
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 from trainer.settings import FitSettings
 
