@@ -11,13 +11,13 @@ from functools import cache
 from typing import Final
 
 import kornia.augmentation as K  # noqa: N812 - the name that kornia's documentation uses
-import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.hyperparameters import Augmentation
 from trainer.normalization import normalize, to_unit
 from trainer.pixel_size import PixelSize, sides
+from trainer.seeding import seeded
 
 CANVAS: Final = 8 / 7  # 256 / 224, the ratio of the usual ImageNet recipe
 
@@ -49,9 +49,7 @@ def augment(
         seed: Numbers that decide what is drawn.
         cropped: Whether the pictures are random parts already.
     """
-    with torch.random.fork_rng(devices=[]):
-        # kornia draws from torch's CPU generator; torch.manual_seed would reset the GPU's too.
-        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    with seeded(seed):
         pixels: Tensor = _changes(augmentation, sides(input_size), cropped)(to_unit(image))
     return normalize(pixels)
 

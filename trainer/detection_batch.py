@@ -22,6 +22,7 @@ from trainer.detection_hyperparameters import BoxAugmentation
 from trainer.detector_export import masked_inputs
 from trainer.normalization import to_unit
 from trainer.pictures import Item
+from trainer.seeding import seeded
 from trainer.tasks.task import Batch
 
 _COLOR = 0.2  # as augment.py's
@@ -146,9 +147,7 @@ def _target(example: Example) -> dict[str, Tensor]:
 
 def _recolored(pixels: Tensor, seed: Sequence[int]) -> Tensor:
     """RGB pixels[B, 3, S, S] in [0, 1] of other hue, saturation and lightness."""
-    with torch.random.fork_rng(devices=[]):
-        # kornia draws from torch's CPU generator; torch.manual_seed would reset the GPU's too.
-        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    with seeded(seed):
         changed: Tensor = _color()(pixels)
     return changed
 

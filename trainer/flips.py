@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from functools import cache
 
 import kornia.augmentation as K  # noqa: N812 - the name that kornia's documentation uses
-import numpy as np
-import torch
 from torch import Tensor
+
+from trainer.seeding import seeded
 
 
 def flip_together(pixels: Tensor, masks: Tensor, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Mirror half of the float pixels[B, 3, S, S], and the masks[B, S, S] of integers with them."""
-    with torch.random.fork_rng(devices=[]):
-        # kornia draws from torch's CPU generator; torch.manual_seed would reset the GPU's too.
-        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    with seeded(seed):
         flipped = _flip()(pixels, masks[:, None].to(pixels.dtype))
     return flipped[0], flipped[1][:, 0].round().to(masks.dtype)
 

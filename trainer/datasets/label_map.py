@@ -12,7 +12,6 @@ The direction of the map is that of SageMaker's own example, in which the values
 the labels [1, 0, 2]: the other reading has no meaning for 5.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from contract.model_config import Json
+from trainer.datasets.json_file import read_json
 from trainer.errors import DatasetError
 from trainer.masks import IGNORED_ID
 
@@ -50,10 +50,7 @@ def read_label_map(path: Path) -> LabelMap:
     Raises:
         DatasetError: It cannot be read, has both keys or none, or says what no label map can.
     """
-    try:
-        content: Json = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as err:
-        raise DatasetError(f"{path}: is no JSON file: {err}") from err
+    content = read_json(path)
     match content:
         case {"scale": _, "map": _}:
             raise DatasetError(f"{path}: has both scale and map; {EXPECTED}")

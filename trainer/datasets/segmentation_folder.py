@@ -7,7 +7,6 @@ mask that does not fit its picture or its labels, becomes a Problem beside those
 finds; lists that cannot mean what they say are refused, every fault of them at once.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from trainer.datasets.dataset import (
     is_inside,
     why_no_file,
 )
+from trainer.datasets.json_file import read_json
 from trainer.datasets.mask_files import bad_masks
 from trainer.errors import DatasetError
 from trainer.masks import UNNAMED, MaskFile, ignored_id
@@ -38,8 +38,6 @@ LABEL_FILES: Final = ("id2lable.json", "id2label.json")
 LABEL_FOLDERS: Final = ("resources", "resources/resources", ".", "train/resources")
 LAYOUT: Final = "expected DIR/{train,validation,test}/{train,validation,test}.json"
 LARGEST_ID: Final = 4095  # a class costs S x S numbers for each picture in memory
-
-_NO_JSON: Final = (OSError, ValueError, RecursionError)  # the last of a file nested too deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +153,8 @@ def _labels_or_faults(data: Path) -> tuple[tuple[str, ...], list[str]]:
 def _load_pairs(path: Path) -> list[tuple[str, Json]]:
     """The members of a JSON object, repeated ones too."""
     members: list[list[tuple[str, Json]]] = []
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=members.append)
-    except _NO_JSON as err:
-        raise DatasetError(f"{path}: is no JSON file: {err}") from err
     # The hook leaves None in the place of an object; the outermost is collected last.
-    if value is not None or not members:
+    if read_json(path, members.append) is not None or not members:
         raise DatasetError(f'{path}: holds no JSON object such as {{"0": "background"}}')
     return members[-1]
 
@@ -198,9 +192,9 @@ def _other_labels(data: Path, labels: Sequence[str]) -> Iterator[str]:
 
 def _read_list(data: Path, path: Path, ignored: int | None) -> _List:
     try:
-        entries: Json = json.loads(path.read_text(encoding="utf-8-sig"))
-    except _NO_JSON as err:
-        return _List(faults=(f"{path}: is no JSON file: {err}",))
+        entries = read_json(path)
+    except DatasetError as err:
+        return _List(faults=err.faults)
     if not isinstance(entries, list):
         return _List(faults=(f'{path}: holds no list of {{"image", "seg_map"}}',))
     if not entries:
