@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.pictures import check_picture
-from trainer.datasets.dataset import Stored, picture_size
+from trainer.datasets.dataset import Sample, Stored, picture_size
 
 IGNORED_ID: Final = 255
 """The id of pixels that neither train nor count, unless it is a label's."""
@@ -103,6 +103,12 @@ def check_mask(picture: Stored, mask: MaskFile, labels: Sequence[str]) -> str | 
         return _unlabelled(mask.decode(data), labels)
     except BadMask as err:
         return str(err) if check_picture(data) is None else None
+
+
+def mask_of(sample: Sample) -> MaskFile:
+    """What a sample of a segmentation dataset shows."""
+    assert isinstance(sample.target, MaskFile)  # noqa: S101 - what every such reader puts there
+    return sample.target
 
 
 def ignored_id(labels: Sequence[str]) -> int | None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from contract.pictures import Fit, Picture, decode_picture
@@ -29,6 +31,11 @@ class Item:
     def pixels(self) -> NDArray[np.uint8]:
         """The picture's pixels [S, S, 3]."""
         return self.picture.pixels
+
+
+def stack(items: Sequence[Item]) -> Tensor:
+    """The pixels of pictures of one size, uint8 [B, H, W, 3]."""
+    return torch.from_numpy(np.stack([item.pixels for item in items]))
 
 
 class View(Protocol):

@@ -9,12 +9,17 @@ were lost to it lower the others' values.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.label_maps import resize_label_map
-from trainer.masks import ignored_id
+from trainer.datasets.dataset import Sample
+from trainer.masks import ignored_id, mask_of
+from trainer.tasks.task import Metrics, Outputs
+
+LABEL_MAP: Final = "label_map"
 
 
 class SegmentationMetric:
@@ -25,6 +30,15 @@ class SegmentationMetric:
         self._ignored = ignored_id(labels)
         self.confusion: NDArray[np.int64] = np.zeros((len(labels),) * 2, np.int64)
 
+    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
+        """Take in label_map[B, S, S] for a batch of samples, whose masks are read."""
+        for label_map, sample in zip(outputs[LABEL_MAP], samples, strict=True):
+            self.add(label_map, mask_of(sample).read())
+
+    def merge(self, other: Self) -> None:
+        """Take in another process's pixels."""
+        self.confusion += other.confusion
+
     def add(self, label_map: NDArray[np.integer], mask: NDArray[np.integer]) -> None:
         """Count a label_map[S, S] against a mask[H, W] of ids."""
         predicted = resize_label_map(label_map, *mask.shape)
@@ -33,7 +47,7 @@ class SegmentationMetric:
         pairs = mask[counts].astype(np.int64) * size + predicted[counts]
         self.confusion += np.bincount(pairs, minlength=size * size).reshape(size, size)
 
-    def compute(self) -> dict[str, float]:
+    def compute(self) -> Metrics:
         """The metrics in [0, 1]; those of one label are named `per_category_iou/LABEL`."""
         correct = np.diagonal(self.confusion)
         actual, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)

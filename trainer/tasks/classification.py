@@ -23,7 +23,7 @@ from trainer.datasets.image_folder import read_image_folder, read_image_split
 from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
 from trainer.label_metrics import SCORES, LabelMetric, index_of, indices_of
 from trainer.normalization import normalize, to_unit
-from trainer.pictures import Item, View, Whole
+from trainer.pictures import Item, View, Whole, stack
 from trainer.pixel_size import PixelSize, sides
 from trainer.resnet import FAMILY, NO_LABEL, build_resnet, is_multi_label, multi_hot
 from trainer.tasks import TaskName
@@ -106,12 +106,12 @@ class ImageClassification(Task):
         """pixel_values[B, 3, H, W], augmented, and labels[B]."""
         own = _own(wanted)
         seed = [own.seed, *(item.key for item in items)]
-        pixels = augment(_stack(items), own.augmentation, own.size, seed, cropped=own.crops)
+        pixels = augment(stack(items), own.augmentation, own.size, seed, cropped=own.crops)
         return {"pixel_values": pixels, "labels": _targets(items)}
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, H, W] and labels[B]."""
-        return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
+        return {"pixel_values": normalize(to_unit(stack(items))), "labels": _targets(items)}
 
     def measure_step(self, outputs: ModelOutput, batch: Batch) -> Mapping[str, Tensor]:
         """The accuracy, and that of the k best labels."""
@@ -189,10 +189,6 @@ class _Scores(nn.Module):
 def _to_scores(logits: Tensor, *, several: bool) -> Tensor:
     """logits[B, K] -> scores in [0, 1]: of labels that exclude each other, or of several."""
     return torch.sigmoid(logits) if several else torch.softmax(logits, dim=-1)
-
-
-def _stack(items: Sequence[Item]) -> Tensor:
-    return torch.from_numpy(np.stack([item.pixels for item in items]))
 
 
 def _targets(items: Sequence[Item]) -> Tensor:

@@ -6,7 +6,7 @@ Legend: B pictures of a batch, S the input's height and width, s the logits', K 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -20,24 +20,23 @@ from contract.pictures import Picture, decode_picture
 from trainer.batch_size import CPU_BATCH_SIZE, largest_batch, training_step
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.segmentation_folder import read_segmentation_folder, read_segmentation_split
-from trainer.flips import flip_together
 from trainer.hardware import Hardware
 from trainer.hyperparameters import Hyperparameters
-from trainer.masks import IGNORED_ID, MaskFile, ignored_id
+from trainer.masks import IGNORED_ID, ignored_id, mask_of
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
 from trainer.pictures import Item, View, Whole
-from trainer.pixel_loss import NO_ID, enlarge
+from trainer.pixel_loss import enlarge
 from trainer.pixel_size import PixelSize, sides
-from trainer.scaled_crops import Scaled, crop_together
+from trainer.scaled_crops import Scaled
+from trainer.segmentation_batch import eval_batch, train_batch
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
-from trainer.segmentation_metric import SegmentationMetric
+from trainer.segmentation_metric import LABEL_MAP, SegmentationMetric
 from trainer.segmenters import FAMILY, build_segmenter, output_stride
 from trainer.tasks import TaskName
-from trainer.tasks.task import LOSS, Batch, Losses, Metric, Metrics, Outputs, Task
+from trainer.tasks.task import LOSS, Batch, Losses, Metric, Outputs, Task
 from trainer.weights import load_checkpoint
 
-LABEL_MAP: Final = "label_map"
 LOGITS: Final = "logits"
 
 # What a logit may be off, of the largest one. Two ResNet-50s of random norms differ by 1.2e-4 in torch
@@ -65,7 +64,7 @@ class SemanticSegmentation(Task):
 
     def faults(self, dataset: Dataset) -> list[str]:
         """A line where nothing is left to train on: each pixel of each mask is ignored."""
-        if any(_mask_of(sample).teaches() for sample in dataset.splits[TRAIN]):
+        if any(mask_of(sample).teaches() for sample in dataset.splits[TRAIN]):
             return []
         return [
             f"{dataset.root / TRAIN}: each pixel of each usable mask is {IGNORED_ID}, which is "
@@ -99,17 +98,11 @@ class SemanticSegmentation(Task):
 
     def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored; S may be `crop_size`."""
-        own = _own(wanted)
-        image, labels = _crops(items, own) if own.crop_size else (_stack(items), _targets(items))
-        pixels = to_unit(image)
-        if own.augmentation == "flip":
-            seed = [wanted.seed, *(item.key for item in items)]
-            pixels, labels = flip_together(pixels, labels, seed)
-        return {"pixel_values": normalize(pixels), "labels": labels}
+        return train_batch(items, _own(wanted))
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S]."""
-        return {"pixel_values": normalize(to_unit(_stack(items))), "labels": _targets(items)}
+        return eval_batch(items)
 
     def evaluate_batch(self, model: nn.Module, batch: Batch) -> tuple[Losses, Outputs]:
         """The cross-entropy, and label_map[B, S, S]."""
@@ -119,7 +112,7 @@ class SemanticSegmentation(Task):
 
     def metric(self, labels: Sequence[str]) -> Metric:
         """Accuracy and intersection over union, of each label and on average."""
-        return _Pixels(labels)
+        return SegmentationMetric(labels)
 
     def illustrate(
         self, outputs: Outputs, sample: Sample, labels: Sequence[str]
@@ -128,7 +121,7 @@ class SemanticSegmentation(Task):
         (label_map,) = outputs[LABEL_MAP]
         size = len(label_map)
         pixels = decode_picture(sample.path.read_bytes(), size, size, fit=self.fit).pixels
-        mask = resize_label_map(_mask_of(sample).read(), size, size)
+        mask = resize_label_map(mask_of(sample).read(), size, size)
         truth = overlay(pixels, mask, mask != ignored_id(labels))
         return side_by_side(overlay(pixels, label_map), truth)
 
@@ -198,26 +191,6 @@ class _LabelMap(nn.Module):
         return to_label_map(logits, image.shape[1]), logits
 
 
-class _Pixels:
-    """A SegmentationMetric fed with samples, whose masks it reads."""
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._metric = SegmentationMetric(labels)
-
-    def update(self, outputs: Outputs, samples: Sequence[Sample]) -> None:
-        """Take in label_map[B, S, S]."""
-        for label_map, sample in zip(outputs[LABEL_MAP], samples, strict=True):
-            self._metric.add(label_map, _mask_of(sample).read())
-
-    def merge(self, other: Self) -> None:
-        """Take in another process's pixels."""
-        self._metric.confusion += other._metric.confusion
-
-    def compute(self) -> Metrics:
-        """The metrics by EasyMaker's names."""
-        return self._metric.compute()
-
-
 def _largest_but_for(
     rounding: float, label_map: NDArray[Any], logits: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
@@ -247,37 +220,6 @@ def _largest_batch(wanted: SegmentationHyperparameters, hardware: Hardware) -> i
 
     precisions = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return largest_batch(training_step(model, make_batch, precisions[hardware.precision]))
-
-
-def _stack(items: Sequence[Item]) -> Tensor:
-    return torch.from_numpy(np.stack([item.pixels for item in items]))
-
-
-def _targets(items: Sequence[Item]) -> Tensor:
-    """labels[B, S, S] of the pictures' size, int64."""
-    return torch.from_numpy(np.stack([_target(item) for item in items]))
-
-
-def _target(item: Item) -> NDArray[np.int64]:
-    """Ids [h, w] of the picture's size; NO_ID where nothing is to be learned."""
-    mask = _mask_of(item.sample)
-    ids = resize_label_map(mask.read(), *item.pixels.shape[:2]).astype(np.int64)
-    return ids if mask.ignored is None else np.where(ids == mask.ignored, NO_ID, ids)
-
-
-def _crops(items: Sequence[Item], wanted: SegmentationHyperparameters) -> tuple[Tensor, Tensor]:
-    """Uint8 image[B, C, C, 3] and labels[B, C, C] of random squares of the pictures."""
-    cut = [
-        crop_together(item.pixels, _target(item), wanted.crop_size, wanted.seed, item.key)
-        for item in items
-    ]
-    images, targets = zip(*cut, strict=True)
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(targets))
-
-
-def _mask_of(sample: Sample) -> MaskFile:
-    assert isinstance(sample.target, MaskFile)  # noqa: S101 - what the reader puts there
-    return sample.target
 
 
 def _rows_of_ids(prediction: Json, labels: int) -> NDArray[np.integer]:
