@@ -9,7 +9,7 @@ dataset at every start, which is what tells a resumed run that its data are stil
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -36,7 +36,7 @@ from trainer.export import Export, describe_model, export_and_publish
 from trainer.final_metrics import final_metrics
 from trainer.former_run import starting_weights, take_over
 from trainer.freezing import freeze_below
-from trainer.hardware import Hardware, choose_hardware, make_deterministic
+from trainer.hardware import choose_hardware, make_deterministic
 from trainer.hyperparameters import Hyperparameters
 from trainer.job import Hooks, Job
 from trainer.local_data import local_data
@@ -118,64 +118,66 @@ def fit(
     ):
         task = load_task(settings.task).of(wanted)
         dataset = task.read(data) if read is None else read(task, data)
-        return _fit(settings, wanted, dataset, processes, hooks or Hooks())
+        job = Job(
+            task=task,
+            dataset=dataset,
+            wanted=wanted,
+            hardware=choose_hardware(wanted),
+            processes=processes,
+            run_dir=settings.run_dir,
+            event_dir=settings.event_dir,
+            hooks=hooks or Hooks(),
+        )
+        return _fit(settings, job)
 
 
-def _fit(
-    settings: FitSettings,
-    wanted: Hyperparameters,
-    dataset: Dataset,
-    processes: Processes,
-    hooks: Hooks,
-) -> FitResult | None:
+def _fit(settings: FitSettings, asked: Job) -> FitResult | None:
     """`fit` on a local dataset, in a run's folder that is this run's alone."""
-    task, hardware = load_task(settings.task).of(wanted), choose_hardware(wanted)
-    asked, wanted = wanted, _settle(task, wanted, hardware, processes, settings)
-    if hooks.weights is not None:
-        wanted = _starting_with(hooks.weights, wanted)
+    job = _settled(asked, settings)
+    weights = job.hooks.weights
+    if weights is not None:
+        job = _starting_with(weights, job)
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
-    set_seed(wanted.seed)
-    model = task.build_model(wanted, dataset.labels)
+    set_seed(job.wanted.seed)
+    model = _build_model(job)
     check_writable(settings.model_repository, settings.name)
     if settings.checkpoint_input is None:
-        _check_publishable(task, model, settings, wanted, dataset.labels)
-    scan = screen(task, dataset, settings, processes)
-    record = new_record(settings, asked, wanted, scan.sha256, processes.count)
-    if hooks.weights is not None:  # by content: they lie elsewhere when the job is started again
-        record = started_from(record, file_sha256(hooks.weights / WEIGHTS))
+        _check_publishable(settings, job, model)
+    scan = screen(job.task, job.dataset, settings, job.processes)
+    record = new_record(settings, asked.wanted, job.wanted, scan.sha256, job.processes.count)
+    if weights is not None:  # by content: they lie elsewhere when the job is started again
+        record = started_from(record, file_sha256(weights / WEIGHTS))
     if (start := starting_weights(settings.checkpoint_input, record)) is not None:
-        wanted = _starting_with(start, wanted)
-        model = task.build_model(wanted, dataset.labels)
+        job = _starting_with(start, job)
+        model = _build_model(job)
         record = started_from(record, str(start.resolve()))
     if settings.checkpoint_input is not None:  # the scan alone tells whose weights they are
-        _check_publishable(task, model, settings, wanted, dataset.labels)
-    places = settings.run_dir, settings.event_dir
-    job = Job(task, scan.dataset, wanted, hardware, processes, *places, hooks)
-    return _run(settings, model, record, job)
+        _check_publishable(settings, job, model)
+    return _run(settings, model, record, replace(job, dataset=scan.dataset))
 
 
-def _starting_with(weights: Path, wanted: Hyperparameters) -> Hyperparameters:
-    return wanted.model_copy(update={"model": str(weights), "pretrained": False})
+def _build_model(job: Job) -> PreTrainedModel:
+    return job.task.build_model(job.wanted, job.dataset.labels)
 
 
-def _settle(
-    task: Task,
-    asked: Hyperparameters,
-    hardware: Hardware,
-    processes: Processes,
-    settings: FitSettings,
-) -> Hyperparameters:
+def _starting_with(weights: Path, job: Job) -> Job:
+    source = {"model": str(weights), "pretrained": False}
+    return replace(job, wanted=job.wanted.model_copy(update=source))
+
+
+def _settled(job: Job, settings: FitSettings) -> Job:
     """A batch size that is left open: the one that the run has already, else what fits each GPU."""
-    if asked.per_device_train_batch_size != 0:
-        return asked
+    if job.wanted.per_device_train_batch_size != 0:
+        return job
     present = None if settings.restart else read_record(settings.run_dir)
     if present is not None and present.batch_size:
         size = present.batch_size
     else:
-        settled = task.settle(asked, hardware)
-        size = min(processes.gather([settled.per_device_train_batch_size]))
-    return asked.model_copy(update={"per_device_train_batch_size": size})
+        settled = job.task.settle(job.wanted, job.hardware)
+        size = min(job.processes.gather([settled.per_device_train_batch_size]))
+    wanted = job.wanted.model_copy(update={"per_device_train_batch_size": size})
+    return replace(job, wanted=wanted)
 
 
 def _run(
@@ -199,15 +201,10 @@ def _run(
     return _finish(job, settings, record) if processes.is_main else None
 
 
-def _check_publishable(
-    task: Task,
-    model: PreTrainedModel,
-    settings: FitSettings,
-    wanted: Hyperparameters,
-    labels: tuple[str, ...],
-) -> None:
+def _check_publishable(settings: FitSettings, job: Job, model: PreTrainedModel) -> None:
     """Find out before the training, not after it, that the model could not be published."""
-    config = describe_model(task, model, settings.name, labels, wanted.size)
+    labels = job.dataset.labels
+    config = describe_model(job.task, model, settings.name, labels, job.wanted.size)
     check_publishable(settings.model_repository, config, labels)
 
 
