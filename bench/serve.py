@@ -21,9 +21,9 @@ from bench.load import Measured, measure
 from contract.sessions import detect_machine
 from tests.live_server import free_port, live_server, wait_for_url
 from tests.picture_files import china_jpeg, instances, noise_png
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.export import describe_model, write_onnx
 from trainer.folder_publishing import publish_folder
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.tasks import load_task
 
 LABELS = tuple(f"class-{i}" for i in range(10))

@@ -14,7 +14,7 @@ import kornia.augmentation as K  # noqa: N812 - the name that kornia's documenta
 import torch
 from torch import Tensor
 
-from trainer.hyperparameters import Augmentation
+from trainer.classification_hyperparameters import Augmentation
 from trainer.normalization import normalize, to_unit
 from trainer.pixel_size import PixelSize, sides
 from trainer.seeding import seeded

@@ -28,9 +28,10 @@ from contract.options import (
     given_flags,
     unknown_name,
 )
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.easymaker import Container, prepare, read_container
 from trainer.errors import Stopped, TrainerError
-from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.hyperparameters import Hyperparameters
 from trainer.sagemaker.given import Given
 from trainer.sagemaker.settings import TrainSettings
 from trainer.settings import EvaluateSettings, ExportSettings, FitSettings, SampleDataSettings

@@ -15,7 +15,8 @@ from transformers.models.resnet.modeling_resnet import (
     ResNetConvLayer,
 )
 
-from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.classification_hyperparameters import ClassificationHyperparameters
+from trainer.hyperparameters import Hyperparameters
 from trainer.weights import Family, labelled, load_pretrained, source_of
 
 

@@ -17,11 +17,11 @@ from contract.labels import read_labels
 from contract.model_config import MODEL_FILE, read_model_config
 from tests.trainer.segmentation_folders import LABELS
 from trainer.checkpoints import Checkpoint, Origin, open_checkpoint
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.detection_hyperparameters import DetectionHyperparameters
 from trainer.detectors import build_detector
 from trainer.dilated_segmenters import DilatedSegmenter
 from trainer.export import export_and_publish
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.publishing import publish
 from trainer.resnet import build_resnet
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters

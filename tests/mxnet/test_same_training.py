@@ -10,10 +10,10 @@ import torch
 from tests.mxnet.records import write_records
 from tests.trainer.conftest import write_digits
 from tests.trainer.sagemaker.channel_folders import channels, contents, write_lists, write_manifests
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.image_folder import read_image_folder
 from trainer.fit import fit
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.report import FinalMetrics
 from trainer.sagemaker.classification_channels import read_classification
 from trainer.settings import FitSettings

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.early_stopping import ends_early, is_over
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.recipe import Recipe
 
 

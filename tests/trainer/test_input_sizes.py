@@ -12,7 +12,7 @@ from contract.model_config import read_model_config
 from contract.options import build
 from tests.trainer.conftest import aperture_train, fit_flags
 from trainer.checkpoints import open_checkpoint
-from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.predictors import CheckpointPredictor, PublishedPredictor
 from trainer.tasks.classification import TASK
 

@@ -13,9 +13,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from tests.trainer.conftest import FAST, fit_flags, problems
 from tests.trainer.test_resume import Ended, end, started, trained_weights, wait_for_checkpoint
 from trainer.checkpoints import Checkpoint, chosen_of, is_whole, newest_whole
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.errors import Stopped
 from trainer.fit import fit
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.job import Hooks
 from trainer.settings import FitSettings
 from trainer.stopping import StopRequest

@@ -17,9 +17,9 @@ from contract.errors import OptionsError
 from contract.model_config import ModelConfig, read_model_config
 from contract.options import build
 from trainer.checkpoints import open_checkpoint
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.datasets.dataset import Dataset, Sample
 from trainer.fit import fit
-from trainer.hyperparameters import ClassificationHyperparameters
 from trainer.job import Hooks
 from trainer.predictors import CheckpointPredictor, PublishedPredictor
 from trainer.resnet import ResNet, build_resnet, multi_hot

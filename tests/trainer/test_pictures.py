@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.augment import augment, canvas_size
-from trainer.hyperparameters import Augmentation
+from trainer.classification_hyperparameters import Augmentation
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import EpochSampler
 

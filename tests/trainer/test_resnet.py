@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.resnet import SIZES, ResNet, build_resnet
 from trainer.tasks.classification import TASK
 

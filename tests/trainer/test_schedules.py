@@ -6,7 +6,7 @@ import pytest
 
 from tests.trainer.conftest import aperture_train, problems
 from tests.trainer.test_cli import REQUIRED
-from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.schedules import rate_at
 
 STEPS_PER_EPOCH = 10

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from trainer.hyperparameters import ClassificationHyperparameters
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.resnet import build_resnet
 from trainer.threads import fitting_threads
 

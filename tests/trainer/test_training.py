@@ -2,9 +2,9 @@
 
 import pytest
 
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.errors import HardwareError
 from trainer.hardware import choose_hardware
-from trainer.hyperparameters import ClassificationHyperparameters
 
 
 def test_formats_can_be_overridden() -> None:

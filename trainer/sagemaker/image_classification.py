@@ -12,8 +12,9 @@ from pydantic import Field
 
 from contract.errors import OptionsError
 from contract.options import build
+from trainer.classification_hyperparameters import Augmentation, ClassificationHyperparameters
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
-from trainer.hyperparameters import Augmentation, ClassificationHyperparameters, Precision
+from trainer.hyperparameters import Precision
 from trainer.pixel_size import LARGEST_SIDE
 from trainer.sagemaker.descent import (
     beta_faults,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal
 
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.detection_hyperparameters import DetectionHyperparameters
-from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.hyperparameters import Hyperparameters
 from trainer.segmentation_hyperparameters import SegmentationHyperparameters
 
 if TYPE_CHECKING:

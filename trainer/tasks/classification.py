@@ -17,10 +17,11 @@ from transformers.utils.generic import ModelOutput
 from contract.model_config import LABELS_FILE, Json, TensorSpec
 from contract.pictures import Picture
 from trainer.augment import augment, canvas_size
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.crops import Crop, smaller_than
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.image_folder import read_image_folder, read_image_split
-from trainer.hyperparameters import ClassificationHyperparameters, Hyperparameters
+from trainer.hyperparameters import Hyperparameters
 from trainer.label_metrics import SCORES, LabelMetric, index_of, indices_of
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item, View, Whole, stack
