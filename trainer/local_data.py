@@ -10,14 +10,12 @@ import fcntl
 import logging
 import re
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Final, NoReturn
+from typing import IO, Final
 
 from contract.bucket import Store
 from contract.errors import BucketError, ContractError
@@ -52,7 +50,7 @@ def local_data(
     if isinstance(data, Path):
         yield data
         return
-    with _ended_by_sigterm(), _temporary(cache_dir, processes) as folder:
+    with _temporary(cache_dir, processes) as folder:
         place = folder / _name_of(data)
         with _copied(data, place, processes):
             try:
@@ -168,23 +166,3 @@ def _name_places(err: ContractError | TrainerError, folder: str, url: str) -> No
     if isinstance(err, TrainerError):
         err.faults = tuple(line.replace(folder, url) for line in err.faults)
         err.advice = err.advice.replace(folder, url)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as an exception does, so that temporary folders are removed."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-
-    def leave(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
