@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.dataset import Problem
 from trainer.datasets.visible_files import visible_files
 from trainer.errors import DatasetError, listed
@@ -27,7 +27,7 @@ class Pairs:
         lonely: Annotations without a picture.
     """
 
-    entries: list[Annotated] = field(default_factory=list)
+    entries: list[AnnotatedPicture] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     lonely: list[Path] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ def read_pairs(pictures: Path, annotations: Path) -> Pairs:
             wanted = annotations / f"{name}{ANNOTATIONS[0]}"
             pairs.problems.append(Problem(picture, f"has no annotation; expected {wanted}"))
         else:
-            pairs.entries.append(Annotated(str(picture), picture, mask))
+            pairs.entries.append(AnnotatedPicture(str(picture), picture, mask))
     pairs.lonely.extend(masks.values())
     return pairs
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from contract.model_config import Json
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.recordio import Record, read_records
 from trainer.datasets.references import resolve
 from trainer.errors import DatasetError, listed
@@ -41,7 +41,7 @@ class _Line:
 
 def read_augmented_manifest(
     path: Path, attribute_names: Sequence[str], workspace: Path, *, by_reference: bool
-) -> list[Annotated]:
+) -> list[AnnotatedPicture]:
     """The pictures that a manifest names, in its order; what lies in a bucket is fetched.
 
     Args:
@@ -67,7 +67,7 @@ def read_augmented_manifest(
         names += [(line.where, str(line.annotation)) for line in lines]
     stored = resolve(names, path.parent, workspace)
     return [
-        Annotated(
+        AnnotatedPicture(
             line.where,
             stored[line.picture],
             stored[str(line.annotation)] if by_reference else line.annotation,
@@ -77,7 +77,7 @@ def read_augmented_manifest(
     ]
 
 
-def read_wrapped_manifest(path: Path, *, by_reference: bool) -> list[Annotated]:
+def read_wrapped_manifest(path: Path, *, by_reference: bool) -> list[AnnotatedPicture]:
     """The pictures of a file of records, picture and annotation by turns.
 
     Args:
@@ -93,7 +93,7 @@ def read_wrapped_manifest(path: Path, *, by_reference: bool) -> list[Annotated]:
             f"{path}: got {len(records)} records, expected an annotation after each picture"
         )
     return [
-        Annotated(str(picture), picture, annotation if by_reference else _text(annotation))
+        AnnotatedPicture(str(picture), picture, annotation if by_reference else _text(annotation))
         for picture, annotation in zip(records[::2], records[1::2], strict=True)
     ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from contract.model_config import Json
-from trainer.datasets.annotated import Annotation
+from trainer.datasets.annotated_picture import Annotation
 from trainer.datasets.dataset import Stored
 
 LabelFormat: TypeAlias = Literal["multi-hot", "class-id"]

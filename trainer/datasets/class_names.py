@@ -9,11 +9,11 @@ colours of a mask with their classes.
 
 from collections.abc import Iterable, Iterator
 
-from trainer.datasets.annotated import Annotated, Annotation
+from trainer.datasets.annotated_picture import AnnotatedPicture, Annotation
 from trainer.errors import DatasetError, listed
 
 
-def class_names(entries: Iterable[Annotated], num_classes: int) -> tuple[str, ...]:
+def class_names(entries: Iterable[AnnotatedPicture], num_classes: int) -> tuple[str, ...]:
     """The names of all classes; their indices, unless each has a name of its own.
 
     Args:
@@ -41,7 +41,7 @@ def class_names(entries: Iterable[Annotated], num_classes: int) -> tuple[str, ..
     return names if whole and all(map(_can_be_label, names)) else indices
 
 
-def _pairs(entry: Annotated) -> Iterator[tuple[str, str]]:
+def _pairs(entry: AnnotatedPicture) -> Iterator[tuple[str, str]]:
     """Each class index that a line names, as text, and its name."""
     if not isinstance(entry.metadata, dict):
         return

@@ -10,7 +10,7 @@ pictures and stay in it. Every line that cannot be meant is named, not the first
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.dataset import is_inside
 from trainer.errors import DatasetError, listed
 
@@ -19,7 +19,7 @@ _MOST_DIGITS: Final = 20
 _EXPECTED: Final = "lines of index, label and relative path between tabs"
 
 
-def read_image_list(path: Path, folder: Path) -> list[Annotated]:
+def read_image_list(path: Path, folder: Path) -> list[AnnotatedPicture]:
     """The pictures below `folder` that a file names, in its order.
 
     Raises:
@@ -30,7 +30,7 @@ def read_image_list(path: Path, folder: Path) -> list[Annotated]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # names may hold other separators
     except (OSError, UnicodeDecodeError) as err:
         raise DatasetError(f"{path}: cannot be read: {err}") from err
-    pictures: list[Annotated] = []
+    pictures: list[AnnotatedPicture] = []
     faults: list[str] = []
     seen: dict[int, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -54,7 +54,7 @@ def read_image_list(path: Path, folder: Path) -> list[Annotated]:
     return pictures
 
 
-def _parse(where: str, fields: list[str], folder: Path) -> Annotated | str:
+def _parse(where: str, fields: list[str], folder: Path) -> AnnotatedPicture | str:
     """A line's picture, or what is wrong with the line."""
     index, *labels, name = fields if len(fields) >= _FEWEST_FIELDS else ("", "", "")
     is_index = index.strip().isascii() and index.strip().isdecimal() and len(index) <= _MOST_DIGITS
@@ -69,4 +69,4 @@ def _parse(where: str, fields: list[str], folder: Path) -> Annotated | str:
     place = folder / name.strip()
     if not is_inside(folder, place):
         return f"{name.strip()!r} leads out of {folder}"
-    return Annotated(where, place, numbers)
+    return AnnotatedPicture(where, place, numbers)

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.recordio import Record, read_records
 from trainer.errors import DatasetError
 
 _HEADER: Final = struct.Struct("<IfQQ")
 
 
-def read_image_records(paths: Sequence[Path], most_labels: int) -> Iterator[Annotated]:
+def read_image_records(paths: Sequence[Path], most_labels: int) -> Iterator[AnnotatedPicture]:
     """The pictures of files, one file after the other, of up to `most_labels` labels each.
 
     Raises:
@@ -30,12 +30,12 @@ def read_image_records(paths: Sequence[Path], most_labels: int) -> Iterator[Anno
             yield _parse(record, head, most_labels)
 
 
-def _parse(record: Record, head: bytes, most_labels: int) -> Annotated:
+def _parse(record: Record, head: bytes, most_labels: int) -> AnnotatedPicture:
     if len(head) < _HEADER.size:
         raise _no_image_record(record, f"is of {record.size} bytes")
     count, label, _, _ = _HEADER.unpack_from(head)
     if count == 0:
-        return Annotated(str(record), record.after(_HEADER.size), (label,))
+        return AnnotatedPicture(str(record), record.after(_HEADER.size), (label,))
     start = _HEADER.size + 4 * count
     if count > most_labels:
         raise DatasetError(
@@ -45,7 +45,7 @@ def _parse(record: Record, head: bytes, most_labels: int) -> Annotated:
     if record.size < start:
         raise _no_image_record(record, f"says that it has {count} labels in {record.size} bytes")
     labels = struct.unpack_from(f"<{count}f", head, _HEADER.size)
-    return Annotated(str(record), record.after(start), labels)
+    return AnnotatedPicture(str(record), record.after(start), labels)
 
 
 def _no_image_record(record: Record, text: str) -> DatasetError:

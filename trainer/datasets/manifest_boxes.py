@@ -6,12 +6,11 @@
 """
 
 from collections.abc import Sequence
-from typing import Annotated as Limited
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.coco_file import Annotation, Entry, Number, Whole
 from trainer.datasets.coco_objects import Instance, Objects, instance_of, visible_part
 from trainer.datasets.dataset import Sample, picture_size
@@ -23,14 +22,14 @@ LARGEST_CLASS_ID: Final = 4095
 class _Size(Entry):
     """A picture's size in pixels."""
 
-    width: Limited[Whole, Field(gt=0)]
-    height: Limited[Whole, Field(gt=0)]
+    width: Annotated[Whole, Field(gt=0)]
+    height: Annotated[Whole, Field(gt=0)]
 
 
 class _Box(Entry):
     """An object and its place in pixels."""
 
-    class_id: Limited[Whole, Field(ge=0, le=LARGEST_CLASS_ID)]
+    class_id: Annotated[Whole, Field(ge=0, le=LARGEST_CLASS_ID)]
     left: Number
     top: Number
     width: Number
@@ -47,7 +46,7 @@ class _Boxes(Entry):
 _BOXES: Final = TypeAdapter(_Boxes)
 
 
-def box_samples(entries: Sequence[Annotated]) -> tuple[Sample, ...]:
+def box_samples(entries: Sequence[AnnotatedPicture]) -> tuple[Sample, ...]:
     """The samples of pictures with boxes.
 
     Raises:
@@ -73,7 +72,7 @@ def box_samples(entries: Sequence[Annotated]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _objects(entry: Annotated, said: _Boxes) -> Objects:
+def _objects(entry: AnnotatedPicture, said: _Boxes) -> Objects:
     # Of a picture without a readable header the scan says what is wrong.
     declared = next(((size.width, size.height) for size in said.image_size), (1, 1))
     width, height = picture_size(entry.picture) or declared

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import Annotated, missing_files
+from trainer.datasets.annotated_picture import AnnotatedPicture, missing_files
 from trainer.datasets.class_labels import BadLabel, ClassLabels, LabelFormat
 from trainer.datasets.class_names import class_names
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
@@ -62,7 +62,7 @@ def read_classification(
 
 def _entries(
     channel: Channel, channels: Mapping[str, Channel], means: ClassLabels, workspace: Path
-) -> Sequence[Annotated]:
+) -> Sequence[AnnotatedPicture]:
     """What a split's channel holds."""
     most_labels = means.num_classes if means.multi_label else 1
     list_name = LIST_CHANNEL.format(channel.name)
@@ -108,7 +108,7 @@ def _warnings(samples: Mapping[str, Sequence[Sample]], labels: Sequence[str]) ->
 
 
 def _samples(
-    entries: Sequence[Annotated], means: ClassLabels, faults: list[str]
+    entries: Sequence[AnnotatedPicture], means: ClassLabels, faults: list[str]
 ) -> tuple[Sample, ...]:
     """The entries as samples; what is wrong with their labels goes to `faults`."""
     samples = []

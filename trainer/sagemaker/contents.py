@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from trainer.datasets.annotated import Annotated
+from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.augmented_manifest import read_augmented_manifest, read_wrapped_manifest
 from trainer.errors import BadChannel
 from trainer.sagemaker.channel import Channel
@@ -59,7 +59,9 @@ def _kind_of_pipe(channel: Channel) -> Kind:
     )
 
 
-def read_manifest(channel: Channel, workspace: Path, *, by_reference: bool) -> Sequence[Annotated]:
+def read_manifest(
+    channel: Channel, workspace: Path, *, by_reference: bool
+) -> Sequence[AnnotatedPicture]:
     """What the manifest of a channel names, or what a pipe brings of it.
 
     Raises:

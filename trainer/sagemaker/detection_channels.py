@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import missing_files
+from trainer.datasets.annotated_picture import missing_files
 from trainer.datasets.box_folder import read_box_folders
 from trainer.datasets.class_names import class_names
 from trainer.datasets.coco_dataset import RESERVED

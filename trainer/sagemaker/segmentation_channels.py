@@ -13,12 +13,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from trainer.datasets.annotated import Annotated, missing_files
+from trainer.datasets.annotated_picture import AnnotatedPicture, missing_files
 from trainer.datasets.annotation_folders import read_pairs
 from trainer.datasets.class_names import class_names
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Problem, Sample, Stored
-from trainer.datasets.label_map import IDENTITY, LabelMap, describe_values, read_label_map
 from trainer.datasets.mask_files import bad_masks, values_of
+from trainer.datasets.value_map import IDENTITY, ValueMap, describe_values, read_value_map
 from trainer.errors import DatasetError, listed
 from trainer.masks import IGNORED_ID, MaskFile
 from trainer.sagemaker.channel import Channel, common_folder, needed
@@ -33,8 +33,8 @@ LABEL_MAP_FILE: Final = "{}_label_map.json"
 class _Split:
     """What a split's channels hold."""
 
-    entries: Sequence[Annotated]
-    labels: LabelMap
+    entries: Sequence[AnnotatedPicture]
+    labels: ValueMap
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ class _Split:
         """The entries as samples."""
         return tuple(self._sample(entry) for entry in self.entries)
 
-    def _sample(self, entry: Annotated) -> Sample:
+    def _sample(self, entry: AnnotatedPicture) -> Sample:
         mask = entry.annotation
         assert isinstance(mask, Stored)  # noqa: S101 - what is read by reference
         return Sample(entry.picture, MaskFile(mask, IGNORED_ID, self.labels.id_of), (mask,))
@@ -106,12 +106,12 @@ def _check_label_maps(channel: Channel) -> None:
         )
 
 
-def _label_map(split: str, channel: Channel | None) -> LabelMap:
+def _label_map(split: str, channel: Channel | None) -> ValueMap:
     """The label map of a split, the identity where it has none."""
     if channel is None:
         return IDENTITY
     path = channel.folder / LABEL_MAP_FILE.format(split)
-    return read_label_map(path) if path.exists() else IDENTITY
+    return read_value_map(path) if path.exists() else IDENTITY
 
 
 def _warnings(name: str, split: _Split) -> Iterator[str]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.trainer.sagemaker.channel_folders import channels
 from tests.trainer.sagemaker.documents import seed
-from trainer.datasets.label_map import read_label_map
+from trainer.datasets.value_map import read_value_map
 from trainer.masks import MaskFile
 from trainer.sagemaker.classification_channels import read_classification
 from trainer.sagemaker.detection_channels import read_detection
@@ -66,7 +66,7 @@ def test_the_label_maps(tmp_path: Path, file: str, encoded: list[int], mapped: l
     path = tmp_path / "train_label_map.json"
     path.write_text(file)
     Image.fromarray(np.array([encoded], np.uint8)).save(tmp_path / "mask.png")
-    mask = MaskFile(tmp_path / "mask.png", 255, read_label_map(path).id_of)
+    mask = MaskFile(tmp_path / "mask.png", 255, read_value_map(path).id_of)
     assert mask.read().tolist() == [mapped]
 
 

@@ -15,8 +15,8 @@ from tests.trainer.recordio import frame
 from tests.trainer.sagemaker.channel_folders import channel, channels, send
 from tests.trainer.segmentation_folders import mask_image, write_blocks
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.label_map import read_label_map
 from trainer.datasets.segmentation_folder import read_segmentation_folder
+from trainer.datasets.value_map import read_value_map
 from trainer.errors import DatasetError
 from trainer.fit import fit
 from trainer.masks import MaskFile
@@ -222,7 +222,7 @@ def test_label_maps_that_mean_nothing_are_refused(
     path = tmp_path / "train_label_map.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError) as caught:
-        read_label_map(path)
+        read_value_map(path)
     assert str(caught.value).startswith(f"{path}: {told}")
 
 

@@ -1,4 +1,4 @@
-"""A label map -> the label of each value that an annotation's pixel may have.
+"""SageMaker's label map -> the label of each value that an annotation's pixel may have.
 
 SageMaker's semantic segmentation reads one file for each split:
 
@@ -28,7 +28,7 @@ VALUES: Final = range(256)
 
 
 @dataclass(frozen=True, slots=True)
-class LabelMap:
+class ValueMap:
     """What the values of pixels mean.
 
     Attributes:
@@ -40,11 +40,11 @@ class LabelMap:
     unnamed: frozenset[int] = frozenset()
 
 
-IDENTITY: Final = LabelMap()
+IDENTITY: Final = ValueMap()
 """Of a split without a file."""
 
 
-def read_label_map(path: Path) -> LabelMap:
+def read_value_map(path: Path) -> ValueMap:
     """Read a file.
 
     Raises:
@@ -61,7 +61,7 @@ def read_label_map(path: Path) -> LabelMap:
     raise DatasetError(f"{path}: got {str(content)[:60]}, {EXPECTED}")
 
 
-def _scaled(path: Path, scale: str | float) -> LabelMap:
+def _scaled(path: Path, scale: str | float) -> ValueMap:
     try:
         divisor = Decimal(str(scale))
     except InvalidOperation:
@@ -71,10 +71,10 @@ def _scaled(path: Path, scale: str | float) -> LabelMap:
     if divisor == 1:
         return IDENTITY
     labels = [int(value / divisor) for value in VALUES]
-    return LabelMap(bytes([*labels[:IGNORED_ID], IGNORED_ID]))
+    return ValueMap(bytes([*labels[:IGNORED_ID], IGNORED_ID]))
 
 
-def _mapped(path: Path, labels: dict[str, Json]) -> LabelMap:
+def _mapped(path: Path, labels: dict[str, Json]) -> ValueMap:
     id_of: dict[int, int] = {}
     faults = []
     for key, said in labels.items():
@@ -91,7 +91,7 @@ def _mapped(path: Path, labels: dict[str, Json]) -> LabelMap:
     if faults:
         raise DatasetError(*faults)
     unnamed = frozenset(VALUES) - id_of.keys() - {IGNORED_ID}
-    return LabelMap(bytes(id_of.get(value, IGNORED_ID) for value in VALUES), unnamed)
+    return ValueMap(bytes(id_of.get(value, IGNORED_ID) for value in VALUES), unnamed)
 
 
 def _byte(said: Json) -> int | None:

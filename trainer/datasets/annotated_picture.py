@@ -13,7 +13,7 @@ Annotation: TypeAlias = "tuple[float, ...] | Json | Stored"
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotatedPicture:
     """A picture and its annotation.
 
     Attributes:
@@ -29,7 +29,7 @@ class Annotated:
     metadata: Json = None
 
 
-def missing_files(entries: Iterable[Annotated]) -> Iterator[Problem]:
+def missing_files(entries: Iterable[AnnotatedPicture]) -> Iterator[Problem]:
     """The pictures and masks that are no files, each with the place that names it."""
     for entry in entries:
         for stored in (entry.picture, entry.annotation):
