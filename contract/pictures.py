@@ -36,6 +36,14 @@ _TRANSPOSE_OF_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_AXES = (5, 6, 7, 8)
+_BEGINNING: Final = re.compile(
+    rb"\xff\xd8\xff[\xc0-\xfe]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP|BM.{4}\0{4}|GIF8[79]a"
+    rb"|II[*+]\0|MM\0[*+]",
+    re.DOTALL,
+)
+"""Of READABLE_FORMATS, in their order: what Pillow reads, and for JPEG the next marker, for BMP its
+reserved bytes, as two or three bytes alone are those of many pictures' pixels."""
+
 _PIXELS = re.compile(r"\d+(?= pixels)")
 _REDUCING_GAP = 2.0  # decode and pre-shrink to no less than twice the target, then resample
 
@@ -121,6 +129,11 @@ def upright_size(file: Path | BytesIO) -> tuple[int, int] | None:
         raise
     except Exception:  # as above: Pillow's readers raise whatever they meet
         return None
+
+
+def begins_as_file(data: bytes) -> bool:
+    """Whether bytes begin as a picture file does; a picture of one colour does not."""
+    return _BEGINNING.match(data) is not None
 
 
 def without_pixels(picture: Picture) -> Picture:

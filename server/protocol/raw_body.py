@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from contract.model_config import ModelConfig, TensorSpec
+from contract.pictures import begins_as_file
 from server.errors import RequestError
 from server.shared_memory import SharedMemory
 from server.tensors import BYTES, NUMPY_OF_DATATYPE, Tensor, tensor_from_raw
@@ -31,7 +32,7 @@ class Target:
 
 
 def only_input(body: bytes, target: Target) -> Tensor:
-    """The whole body as the model's one input; of another size, as a picture file.
+    """The whole body as the model's one input; of another size, or beginning so, as a picture file.
 
     Raises:
         RequestError: The model has more inputs, or a shape that the body's size does not tell.
@@ -42,7 +43,8 @@ def only_input(body: bytes, target: Target) -> Tensor:
     spec = config.inputs[0]
     dims = list(spec.dims)
     tensor_bytes = math.prod(dims) * _item_bytes(spec.datatype)
-    if target.pictures and (len(config.inputs) > 1 or len(body) != tensor_bytes):
+    fits = len(config.inputs) == 1 and len(body) == tensor_bytes
+    if target.pictures and (not fits or begins_as_file(body)):
         return Tensor(spec.name, BYTES, (1,), elements=(body,))
     if fault := _fault(config, spec):
         raise RequestError(f"[request id: <id_unknown>] {fault}")

@@ -6,7 +6,13 @@ import pytest
 from PIL import Image
 
 from contract.errors import BrokenPicture, NotAPicture, TooManyPixels
-from contract.pictures import check_picture, decode_picture, upright_size
+from contract.pictures import (
+    READABLE_FORMATS,
+    begins_as_file,
+    check_picture,
+    decode_picture,
+    upright_size,
+)
 from tests.picture_files import china_jpeg, encode, noise
 
 
@@ -109,6 +115,14 @@ def test_bytes_of_no_picture_are_told_from_broken_ones() -> None:
     assert isinstance(check_picture(b"plain text"), NotAPicture)
     assert isinstance(check_picture(b"\x89PNG\r\n\x1a\n"), NotAPicture | BrokenPicture)
     assert check_picture(china_jpeg()) is None
+
+
+@pytest.mark.parametrize("file_format", READABLE_FORMATS)
+def test_a_file_is_told_from_pixels_by_its_beginning(file_format: str) -> None:
+    file = encode(Image.fromarray(noise(0)), file_format)
+    assert begins_as_file(file)
+    one_colour = file[:3] * 64
+    assert not begins_as_file(one_colour)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])

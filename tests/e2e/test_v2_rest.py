@@ -10,10 +10,11 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.live_server import LiveServer, live_server
 from tests.onnx_graphs import Through, write_identity
-from tests.picture_files import as_text, china_jpeg, noise, noise_png
+from tests.picture_files import as_text, china_jpeg, encode, noise, noise_png
 from tests.tiny_models import LABELS, colour_scores, publish_colour_model
 
 INFER = "/v2/models/colour/infer"
@@ -91,6 +92,13 @@ def test_a_raw_body_may_be_a_picture_file(rest: httpx.Client, picture: bytes) ->
     body["inputs"][0]["data"] = [as_text(picture)]
     (output,) = rest.post(INFER, json=body).json()["outputs"]
     np.testing.assert_allclose(raw[0], output["data"], atol=1e-6)
+
+
+def test_a_picture_file_as_long_as_the_pixels_is_a_file(rest: httpx.Client) -> None:
+    red = encode(Image.new("RGB", (8, 8), (160, 0, 0)))
+    padded = red.ljust(pixels(0).nbytes, b"\0")  # behind its end a reader passes over anything
+    alone, long = (raw_output(rest.post(INFER, content=one, headers=RAW)) for one in (red, padded))
+    assert long.tolist() == alone.tolist()
 
 
 def test_a_raw_body_is_one_string(rest: httpx.Client) -> None:
