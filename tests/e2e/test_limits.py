@@ -1,18 +1,23 @@
 """The limits of a live server, each over every protocol that it concerns."""
 
+import contextlib
+import http.client
 import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
+from PIL import Image
 
 from server.protocol import oip_pb2 as oip
 from tests.live_server import LiveServer, live_server
-from tests.picture_files import as_text, instances, noise, noise_png
-from tests.tiny_models import publish_colour_model
+from tests.picture_files import as_text, encode, instances, noise, noise_png
+from tests.slow_model import publish_slow_model
+from tests.tiny_models import SIZE, publish_colour_model
 
 PREDICT = "/v1/models/colour:predict"
 INFER = "/v2/models/colour/infer"
@@ -228,11 +233,34 @@ def test_a_body_that_keeps_coming_is_read_to_its_end(limited: LiveServer) -> Non
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_slow_answer_is_no_slow_client(limited: LiveServer, client: httpx.Client) -> None:
-    """The connection of a client that waits, between two requests too, is kept."""
-    assert client.get("/v2").status_code == 200
-    time.sleep(1.3 * READ_TIMEOUT_S)
-    assert client.get("/v2").status_code == 200
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[LiveServer]:
+    publish_slow_model(tmp_path / "models", "slow", steps_a_level=1600)
+    flags = ["--model_repository", str(tmp_path / "models"), "--provider", "cpu"]
+    flags += ["--http_read_timeout", str(READ_TIMEOUT_S)]
+    with live_server(tmp_path / "log", *flags) as server:
+        yield server
+
+
+def test_a_slow_answer_is_no_slow_client(slow: LiveServer) -> None:
+    """The connection of a client that waits, for an answer or between two requests, is kept."""
+    connection = http.client.HTTPConnection("127.0.0.1", slow.http_port, timeout=60)
+    with contextlib.closing(connection):
+        connection.connect()
+        connection.auto_open = 0  # one that was closed fails, and is not opened again
+        level, waited_s = 1, 0.0
+        while waited_s < 1.3 * READ_TIMEOUT_S:  # a picture as bright as this machine is fast
+            start = time.monotonic()
+            picture = encode(Image.new("RGB", (SIZE, SIZE), (level, level, level)))
+            body = json.dumps(instances(picture))
+            connection.request("POST", "/v1/models/slow:predict", body)
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            answer.read()
+            level, waited_s = 2 * level, time.monotonic() - start
+        time.sleep(1.3 * READ_TIMEOUT_S)  # the pause is what is tested
+        connection.request("GET", "/v2")
+        assert connection.getresponse().status == 200
 
 
 def test_errors_name_their_request_in_the_log(limited: LiveServer, client: httpx.Client) -> None:
