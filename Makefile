@@ -12,7 +12,7 @@ MXNET_STAMP := $(MXNET_VENV)/.installed
 SAGEMAKER_VENV := .venv-sagemaker
 SAGEMAKER_STAMP := $(SAGEMAKER_VENV)/.installed
 
-.PHONY: install demo test images test-images triton storage mxnet sagemaker check format proto readme clean
+.PHONY: install demo test images test-images triton storage mxnet sagemaker check format proto tables clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -101,9 +101,9 @@ format: $(STAMP)
 proto: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. server/protocol/oip.proto
 
-# The tables of flags in the README, after a change of an option.
-readme: $(STAMP)
-	$(BIN)/python -m tests.readme
+# The tables of docs/flags.md and docs/sagemaker.md, after a change of an option.
+tables: $(STAMP)
+	$(BIN)/python -m tests.flags
 	$(BIN)/python -m tests.sagemaker_tables
 
 clean:

@@ -1,9 +1,10 @@
-"""The tables of docs/sagemaker.md that the code's own models say: make readme."""
+"""The tables of docs/sagemaker.md that the code's own models say: make tables."""
 
 from pathlib import Path
 from typing import Final
 
 from contract.options import OptionRow, describe
+from tests.markers import between_markers
 from trainer.sagemaker.algorithms import ALGORITHMS
 from trainer.sagemaker.detection_models import DETECTION_MODELS
 
@@ -22,13 +23,8 @@ def main() -> None:
 
 def updated(text: str) -> str:
     """The guide's text with present tables."""
-    for name, table in {"hyperparameters": hyperparameters(), "detectors": detectors()}.items():
-        begin = f"<!-- {name}: written by `make readme` -->"
-        end = f"<!-- end of {name} -->"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = f"{before}{begin}\n\n{table}\n{end}{after}"
-    return text
+    text = between_markers(text, "hyperparameters", hyperparameters())
+    return between_markers(text, "detectors", detectors())
 
 
 def hyperparameters() -> str:
