@@ -3,16 +3,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TRITON_VENV := .venv-triton
-TRITON_STAMP := $(TRITON_VENV)/.installed
-STORAGE_VENV := .venv-storage
-STORAGE_STAMP := $(STORAGE_VENV)/.installed
-MXNET_VENV := .venv-mxnet
-MXNET_STAMP := $(MXNET_VENV)/.installed
-SAGEMAKER_VENV := .venv-sagemaker
-SAGEMAKER_STAMP := $(SAGEMAKER_VENV)/.installed
+# Environments that only some tests need: the real tritonserver; KServe's storage initializer and an S3 server;
+# MXNet, which writes .rec files; boto3 and SageMaker's record. A test's mark is its environment's name.
+OTHERS := triton storage mxnet sagemaker
+OTHER_STAMPS := $(OTHERS:%=.venv-%/.installed)
 
-.PHONY: install demo test images test-images triton storage mxnet sagemaker check format proto tables clean
+.PHONY: install demo test images test-images $(OTHERS) check format proto tables clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -29,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python demo.py
 
-test: $(STAMP) $(TRITON_STAMP) $(STORAGE_STAMP) $(MXNET_STAMP) $(SAGEMAKER_STAMP)
+test: $(STAMP) $(OTHER_STAMPS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
 # Both images, by docker, podman or buildah; EXTRA=cpu, gpu or tensorrt. RUN_AS=0:0 is the trainer's user.
@@ -40,36 +36,11 @@ images:
 test-images: $(STAMP)
 	$(BIN)/python -m pytest -m images tests/images
 
-# The real tritonserver, which the tests marked `triton` compare this server with.
-triton: $(TRITON_STAMP)
+$(OTHERS): %: .venv-%/.installed
 
-$(TRITON_STAMP): tests/triton/requirements.txt
-	$(PYTHON) -m venv $(TRITON_VENV)
-	$(TRITON_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/triton/requirements.txt
-	@touch $@
-
-# KServe's storage initializer and an S3 server, for the tests marked `storage`.
-storage: $(STORAGE_STAMP)
-
-$(STORAGE_STAMP): tests/storage/requirements.txt
-	$(PYTHON) -m venv $(STORAGE_VENV)
-	$(STORAGE_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/storage/requirements.txt
-	@touch $@
-
-# MXNet, which writes .rec files for the tests marked `mxnet`.
-mxnet: $(MXNET_STAMP)
-
-$(MXNET_STAMP): tests/mxnet/requirements.txt
-	$(PYTHON) -m venv $(MXNET_VENV)
-	$(MXNET_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/mxnet/requirements.txt
-	@touch $@
-
-# boto3 and SageMaker's record, for the tests marked `sagemaker`.
-sagemaker: $(SAGEMAKER_STAMP)
-
-$(SAGEMAKER_STAMP): tests/sagemaker/requirements.txt
-	$(PYTHON) -m venv $(SAGEMAKER_VENV)
-	$(SAGEMAKER_VENV)/bin/pip install --quiet --no-compile --no-deps --requirement tests/sagemaker/requirements.txt
+$(OTHER_STAMPS): .venv-%/.installed: tests/%/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-compile --no-deps --requirement $<
 	@touch $@
 
 # kubectl, with which the tests render k8s/, for machines that have none; see the script.
@@ -107,5 +78,5 @@ tables: $(STAMP)
 	$(BIN)/python -m tests.sagemaker_tables
 
 clean:
-	rm -rf .tools $(VENV) $(TRITON_VENV) $(STORAGE_VENV) $(MXNET_VENV) $(SAGEMAKER_VENV) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf .tools $(VENV) $(OTHERS:%=.venv-%) build dist demo runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The health checks of Dockerfile.serve and compose.yaml, asked here without an image.
+"""The health check of Dockerfile.serve, which compose.yaml takes too, asked here without an image.
 
 test_running.py asks that of the image about a real server.
 """
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import yaml
 
 from images import ROOT
 from tests.live_server import free_port
@@ -32,16 +31,9 @@ def image_check() -> list[str]:
     return command
 
 
-def compose_check() -> list[str]:
-    """The check of the service, as exec takes it."""
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    kind, *command = services["serve"]["healthcheck"]["test"]
-    assert kind == "CMD"
-    return list(command)
-
-
-def ask(command: list[str], port: int, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a check where an HTTP proxy is set, its port 8080 being another one here."""
+def ask(port: int, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the check where an HTTP proxy is set, its port 8080 being another one here."""
+    command = image_check()
     assert command[0] == "python3"
     script = command[-1] if variables else command[-1].replace("8080", str(port))
     environ = {name: value for name, value in os.environ.items() if name not in PORTS}
@@ -74,28 +66,20 @@ def answering(status: int) -> Iterator[int]:
             thread.join()
 
 
-both = pytest.mark.parametrize(
-    "command", [image_check(), compose_check()], ids=["image", "compose"]
-)
-
-
-@both
-def test_a_ready_server_is_healthy_whatever_proxy_is_set(command: list[str]) -> None:
+def test_a_ready_server_is_healthy_whatever_proxy_is_set() -> None:
     with answering(200) as port:
-        done = ask(command, port)
+        done = ask(port)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@both
-def test_one_that_is_not_ready_is_unhealthy_and_says_its_status(command: list[str]) -> None:
+def test_one_that_is_not_ready_is_unhealthy_and_says_its_status() -> None:
     with answering(503) as port:
-        done = ask(command, port)
+        done = ask(port)
     assert (done.returncode, done.stderr) == (1, "status 503\n")
 
 
-@both
-def test_one_that_does_not_listen_is_unhealthy(command: list[str]) -> None:
-    done = ask(command, free_port())
+def test_one_that_does_not_listen_is_unhealthy() -> None:
+    done = ask(free_port())
     assert done.returncode == 1
     assert "Connection refused" in done.stderr
 
@@ -103,4 +87,4 @@ def test_one_that_does_not_listen_is_unhealthy(command: list[str]) -> None:
 @pytest.mark.parametrize("variable", PORTS)
 def test_the_image_is_asked_at_the_port_that_its_variables_name(variable: str) -> None:
     with answering(200) as port:
-        assert ask(image_check(), port, **{variable: str(port)}).returncode == 0
+        assert ask(port, **{variable: str(port)}).returncode == 0
