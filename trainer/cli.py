@@ -279,7 +279,3 @@ def _fail(problems: Sequence[str], exit_code: int, *, show: bool) -> int:
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)
     return exit_code
-
-
-if __name__ == "__main__":
-    main()

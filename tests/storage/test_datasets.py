@@ -230,7 +230,7 @@ def test_a_signal_ends_a_copy_whose_network_has_stalled(
     (temporary := tmp_path / "temporary").mkdir()
     with gate(s3.url) as relay:
         environ = {**os.environ, "AWS_ENDPOINT_URL": relay.url, "TMPDIR": str(temporary)}
-        command = [sys.executable, "-m", "trainer.cli", *argv]
+        command = [sys.executable, "-m", "trainer", *argv]
         process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
         wait_until(lambda: relay.waiting == AT_ONCE or process.poll() is not None)
         assert len(list(temporary.glob("aperture-data-*"))) == 1
@@ -407,6 +407,6 @@ def test_of_two_processes_one_copies(s3: LocalS3, digits: Path, tmp_path: Path) 
 @pytest.mark.slow
 def test_two_processes_train_on_one_copy(s3: LocalS3, digits: Path, tmp_path: Path) -> None:
     bucket = upload(s3, "trained-by-two", files(digits))
-    done = in_two(tmp_path / "temporary", "-m", "trainer.cli", *flags(bucket, tmp_path))
+    done = in_two(tmp_path / "temporary", "-m", "trainer", *flags(bucket, tmp_path))
     assert done.stdout.count("published ") == 1
     assert done.stderr.count("event=copy ") == 1

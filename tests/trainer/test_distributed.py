@@ -23,7 +23,7 @@ IN_TWO = (
 def torchrun(*argv: str) -> "subprocess.CompletedProcess[str]":
     """Run `aperture-train` in two processes on this machine."""
     return subprocess.run(
-        [sys.executable, *IN_TWO, "-m", "trainer.cli", *argv],
+        [sys.executable, *IN_TWO, "-m", "trainer", *argv],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
         capture_output=True,

@@ -145,7 +145,7 @@ def test_export_publishes_the_runs_own_measurement_from_another_process(
 ) -> None:
     argv = ["export", "--checkpoint", str(trained.run_dir), "--name", "digits"]
     argv += ["--model_repository", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "trainer.cli", *argv], check=True)
+    subprocess.run([sys.executable, "-m", "trainer", *argv], check=True)
     ours, theirs = (
         read_model_config(folder / "digits").parameters for folder in (tmp_path, trained.repository)
     )

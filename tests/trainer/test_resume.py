@@ -34,7 +34,7 @@ def started(argv: list[str], log: Path, *launcher: str) -> Iterator["subprocess.
     """
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, *launcher, "-m", "trainer.cli", *argv],
+            [sys.executable, *launcher, "-m", "trainer", *argv],
             stdout=out,
             stderr=out,
             env={**os.environ, "OMP_NUM_THREADS": "1"},  # as in this process

@@ -73,7 +73,7 @@ def write_resources(folders: Folders, name: str, names: Sequence[str], interface
 
 def started(nodes: Nodes, rank: int, folders: Folders, port: int, **environ: str) -> Host:
     log = folders.base / "log"
-    command = [*nodes.words[rank], sys.executable, "-m", "trainer.cli", "train"]
+    command = [*nodes.words[rank], sys.executable, "-m", "trainer", "train"]
     command += ["--processes=1", f"--master_port={port}"]
     variables = {**ALGORITHM, "SAGEMAKER_BASE_DIR": str(folders.base), "OMP_NUM_THREADS": "1"}
     told = {**os.environ, **variables, **environ}

@@ -411,7 +411,7 @@ def test_an_algorithm_must_be_one_of_three(tmp_path: Path, algorithm: str) -> No
 
 def test_a_stopped_job_leaves_a_checkpoint_and_the_next_one_goes_on(tmp_path: Path) -> None:
     folders = write_container(tmp_path, epochs="12")
-    command = [sys.executable, "-m", "trainer.cli", "train"]
+    command = [sys.executable, "-m", "trainer", "train"]
     variables = {**ALGORITHM, "SAGEMAKER_BASE_DIR": str(folders.base), "OMP_NUM_THREADS": "1"}
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
