@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from server.protocol import oip_pb2 as oip
+from tests.colour_with_work import publish_slow_colour_model
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, instances, noise, noise_png
-from tests.slow_models import publish_slow_colour_model
 from tests.tiny_models import LABELS, colour_scores
 
 TOLERANCE = 1e-5

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.bright_is_slow import publish_slow_model
 from tests.e2e.containers import PICTURE, container, invoke, success_count
 from tests.picture_files import encode, instances
-from tests.slow_model import publish_slow_model
 
 BLACK = encode(Image.new("RGB", (8, 8)))
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from server.protocol import oip_pb2 as oip
+from tests.bright_is_slow import publish_slow_model
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, encode, instances
-from tests.slow_model import publish_slow_model
 from tests.tiny_models import SIZE
 
 BLACK = encode(Image.new("RGB", (SIZE, SIZE)))

@@ -14,8 +14,8 @@ from PIL import Image
 
 from server.protocol import oip_pb2 as oip
 from server.protocol.grpc_server import SERVICE
+from tests.bright_is_slow import publish_slow_model
 from tests.live_server import LiveServer, start_server, wait_for, wait_until
-from tests.slow_model import publish_slow_model
 
 WHITE = np.full((1, 8, 8, 3), 255, np.uint8)
 PENDING = 'nv_inference_pending_request_count{model="slow",version="1"}'

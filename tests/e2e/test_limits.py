@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from server.protocol import oip_pb2 as oip
+from tests.bright_is_slow import publish_slow_model
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, encode, instances, noise, noise_png
-from tests.slow_model import publish_slow_model
 from tests.tiny_models import SIZE, publish_colour_model
 
 PREDICT = "/v1/models/colour:predict"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.bright_is_slow import publish_slow_model
 from tests.e2e.test_traces import Received, attributes, received
 from tests.live_server import live_server
 from tests.picture_files import encode, instances
-from tests.slow_model import publish_slow_model
 
 __all__ = ["received"]  # a fixture
 

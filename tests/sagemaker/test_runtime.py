@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from server.protocol.http_errors import INTERNAL_ERROR
+from tests.bright_is_slow import publish_slow_model
 from tests.live_server import live_server, wait_until
 from tests.picture_files import encode, instances, noise_png
 from tests.sagemaker.conftest import Served
 from tests.sagemaker.runtime import PYTHON, read_record, runtime
-from tests.slow_model import publish_slow_model
 
 PICTURE = noise_png(3)
 
