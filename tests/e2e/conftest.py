@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.containers import container
 from tests.e2e.random_models import publish_detector, publish_segmenter
+from tests.e2e.trace_receiver import Received, trace_receiver
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import noise_png
 from tests.tiny_detector import publish_colour_detector
@@ -72,6 +73,15 @@ def png_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed, file in enumerate(files):
         file.write_bytes(noise_png(seed))
     return files
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
+    """A receiver of traces, to which OpenTelemetry's variables point."""
+    with trace_receiver() as got:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", got.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield got
 
 
 @pytest.fixture(scope="session")

@@ -6,28 +6,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from server.statistics import FAILURE_REASONS
+from tests.e2e.scraped import scrape
 from tests.live_server import LiveServer, free_port, live_server
 from tests.picture_files import instances, noise_png
 from tests.tiny_models import publish_colour_model
 
 PREDICT = "/v1/models/colour:predict"
-
-
-def scrape(text: str) -> dict[str, float]:
-    """Samples by name and their labels' values; Prometheus' parser adds _total to counters."""
-    return {
-        " ".join(
-            [
-                sample.name.removesuffix("_total"),
-                *(text for _, text in sorted(sample.labels.items())),
-            ]
-        ): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.bright_is_slow import publish_slow_model
-from tests.e2e.test_traces import Received, attributes, received
+from tests.e2e.trace_receiver import Received, attributes
 from tests.live_server import live_server
 from tests.picture_files import encode, instances
-
-__all__ = ["received"]  # a fixture
 
 RESOURCE = 'rate_limiter { resources { name: "memory" count: 1 } }'
 MODELS = ("one", "other")

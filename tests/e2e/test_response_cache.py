@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from server.protocol import oip_pb2 as oip
+from tests.e2e.grpc_calls import call
 from tests.e2e.random_models import publish_detector, publish_segmenter
-from tests.e2e.test_metrics import scrape
-from tests.e2e.test_v2_grpc import call
+from tests.e2e.scraped import scrape
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, china_jpeg, instances, noise_png
 from tests.triton.models import write_models

@@ -1,21 +1,17 @@
 """Traces of a live server, as a receiver of OTLP over HTTP gets them."""
 
 import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from contract.errors import OptionsError
 from server.otlp import asked_exporter, to_unset
 from server.protocol import oip_pb2 as oip
 from server.protocol.operations import OPERATIONS
+from tests.e2e.trace_receiver import Received, attributes
 from tests.live_server import LiveServer, live_server
 from tests.picture_files import as_text, instances, noise_png
 from tests.tiny_models import publish_colour_model
@@ -34,47 +30,6 @@ NO_INFERENCE = (
     "/v2/models/{name}/trace/setting",
 )
 """Where the paths begin to which something else than a picture to answer is posted."""
-
-
-@dataclass
-class Received:
-    """The spans that came, and the name of the service that sent them."""
-
-    spans: list[Any] = field(default_factory=list)
-    services: set[str] = field(default_factory=set)
-
-    def of(self, trace_id: str) -> list[Any]:
-        """The spans of a trace."""
-        return [span for span in self.spans if span.trace_id.hex() == trace_id]
-
-
-@pytest.fixture
-def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
-    """A receiver on a free port, to which OpenTelemetry's variables point."""
-    got = Received()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            for group in ExportTraceServiceRequest.FromString(body).resource_spans:
-                names = {a.key: a.value.string_value for a in group.resource.attributes}
-                got.services.add(names["service.name"])
-                got.spans += [span for scope in group.scope_spans for span in scope.spans]
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
-        threading.Thread(target=receiver.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{receiver.server_port}"
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        yield got
-        receiver.shutdown()
 
 
 def traceparent(number: int) -> tuple[str, str]:
@@ -109,10 +64,6 @@ def ask_stream(server: LiveServer, parent: str, file: bytes) -> None:
         requests = iter([grpc_request(file)])
         (answer,) = infer(requests, metadata=(("traceparent", parent),))
         assert not answer.error_message
-
-
-def attributes(span: Any) -> dict[str, str]:
-    return {one.key: one.value.string_value for one in span.attributes}
 
 
 def check_trace(spans: list[Any], name: str, request_id: str) -> None:

@@ -19,11 +19,11 @@ from server.protocol import oip_pb2 as oip
 from server.protocol.rpc import MAX_SMALL_MESSAGE_BYTES
 from server.version import MAX_ANSWER_BYTES
 from tests.clients import run_client
+from tests.e2e.grpc_calls import SERVICE, call
 from tests.live_server import LiveServer, live_server, start_server, wait_for
 from tests.onnx_graphs import Through, write_expanding, write_identity
 from tests.tiny_models import publish_colour_model
 
-SERVICE = "inference.GRPCInferenceService"
 LIMIT = 1_000_000
 
 
@@ -48,14 +48,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def channel(own: LiveServer) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{own.grpc_port}") as opened:
         yield opened
-
-
-def call(channel: grpc.Channel, method: str, request: Message, **options: Any) -> Any:
-    answer = getattr(oip, f"{method}Response")
-    stub = channel.unary_unary(
-        f"/{SERVICE}/{method}", type(request).SerializeToString, answer.FromString
-    )
-    return stub(request, timeout=30, **options)
 
 
 def refused(channel: grpc.Channel, method: str, request: Message) -> tuple[grpc.StatusCode, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from contract.bucket import Store
 from tests.live_server import live_server
 from tests.storage.local_s3 import LocalS3, initialise_storage
-from tests.storage.test_handover import FP32, expect_scale
+from tests.storage.scaled_answers import FP32, expect_scale
 from tests.tiny_models import publish_colour_model
 from trainer.sagemaker.archive import write_archive
 from trainer.sagemaker.artefacts import write_labels

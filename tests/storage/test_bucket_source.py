@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,31 +11,14 @@ from contract.bucket import Store
 from contract.locations import Bucket
 from server.bucket_source import open_bucket
 from server.errors import LoadError, ModelNotFound, NotPolled
-from server.repository import Control, Repository
+from server.repository import Control
 from server.runtime import Runtime
 from server.version import Version
 from server.watcher import Watcher
 from tests.repositories import explicit, policy, reason, states
 from tests.storage.local_s3 import LocalS3, new_clients
-from tests.storage.test_publishing import publish_and_die, publish_colour
-
-
-@asynccontextmanager
-async def served_bucket(
-    bucket: Bucket, cache: Path, runtime: Runtime, control: Control
-) -> AsyncIterator[Repository]:
-    source = await asyncio.to_thread(open_bucket, bucket, cache)
-    served = Repository(source, runtime, control)
-    await served.start()
-    try:
-        yield served
-    finally:
-        await served.stop()
-
-
-async def look(watcher: Watcher, times: int = 2) -> None:
-    for _ in range(times):
-        await watcher.look()
+from tests.storage.publishers import publish_and_die, publish_colour
+from tests.storage.served_bucket import look, served_bucket
 
 
 def copies(cache: Path) -> set[str]:

@@ -6,33 +6,19 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
 from contract.bucket import Store
 from contract.locations import Bucket
 from contract.mirror import Mirror
 from contract.model_config import read_model_config
-from tests.live_server import LiveServer, live_server, start_server, wait_until
-from tests.picture_files import instances, noise, noise_png
+from tests.live_server import live_server, start_server, wait_until
 from tests.steady_load import check_versions, index, picture_files, serves, steady_load
 from tests.storage.local_s3 import LocalS3, initialise_storage
-from tests.storage.test_publishing import publish_and_die, publish_colour
-from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
+from tests.storage.publishers import publish_and_die, publish_colour
+from tests.storage.scaled_answers import FP32, expect_scale
+from tests.tiny_models import LABELS, colour_config, write_colour_model
 from trainer.publishing import publish
-
-FP32 = ["--provider", "cpu", "--precision", "fp32"]
-
-
-def expect_scale(server: LiveServer, scale: float, name: str = "m") -> None:
-    """The server answers as the version of that scale does."""
-    with server.client() as http:
-        answer = http.post(f"/v1/models/{name}:predict", json=instances(noise_png(1)))
-    assert answer.status_code == 200, answer.text
-    (labels,) = answer.json()["predictions"]
-    scores = {entry["label"]: entry["score"] for entry in labels}
-    expected = dict(zip(LABELS, colour_scores(noise(1)[np.newaxis], scale)[0], strict=True))
-    assert scores == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.fixture(scope="module")

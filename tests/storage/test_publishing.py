@@ -1,10 +1,5 @@
 """Publishing into a bucket: what each reader sees before, while and after it is done."""
 
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,46 +10,15 @@ from contract.bucket import Store
 from contract.errors import RepositoryError
 from contract.locations import Bucket
 from tests.storage.local_s3 import LocalS3, contents, keys, new_clients
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-from trainer.publishing import PublishedVersion, check_publishable, check_writable, publish
+from tests.storage.publishers import publish_and_die, publish_colour
+from tests.tiny_models import colour_config, write_colour_model
+from trainer.publishing import check_publishable, check_writable, publish
 
 SHARED = {"m/config.pbtxt", "m/labels.txt"}
-
-DIES = """
-import os, signal, sys
-from contract.bucket import Store, Upload
-from contract.locations import Bucket
-from trainer.publishing import publish
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-
-def die(*args):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-url, before = sys.argv[1:]
-if before == "commit":
-    Upload.commit = die
-else:
-    write = Store.write
-    Store.write = lambda self, key, content: die() if key == before else write(self, key, content)
-publish(Bucket(url), colour_config("m"), LABELS, write_colour_model)
-"""
 
 
 def version_keys(number: int) -> set[str]:
     return {f"m/{number}/{name}" for name in ("model.onnx", "config.pbtxt", "labels.txt")}
-
-
-def publish_colour(bucket: Bucket, scale: float = 16, name: str = "m") -> PublishedVersion:
-    write = partial(write_colour_model, scale=scale)
-    return publish(bucket, colour_config(name), LABELS, write)
-
-
-def publish_and_die(bucket: Bucket, before: str) -> None:
-    """Publish in a process of its own, which kill -9 ends before it writes that key."""
-    command = [sys.executable, "-c", DIES, bucket.url, before]
-    with tempfile.TemporaryDirectory() as left:  # what it can no longer clean up
-        done = subprocess.run(command, env={**os.environ, "TMPDIR": left}, check=False)
-    assert done.returncode == -signal.SIGKILL
 
 
 def test_a_version_has_all_that_its_reader_needs(s3: LocalS3) -> None:

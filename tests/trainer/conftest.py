@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests.trainer.kinds import KINDS, Kind
 from tests.trainings import quick_trainings
 from trainer.cli import run
 
@@ -19,6 +20,13 @@ FAST = (
     *("--model", "resnet-tiny"),
     *("--input_size", "20"),
     *("--learning_rate", "0.02"),
+)
+REQUIRED = (
+    "fit",
+    *("--task", "image-classification"),
+    *("--data", "nowhere"),
+    *("--model_repository", "nowhere"),
+    *("--name", "model"),
 )
 
 
@@ -97,3 +105,11 @@ def trained(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(
         digits, repository, repository.parent / "runs" / "digits", "digits", output.getvalue()
     )
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.size)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """A small model of each kind in turn."""
+    found = request.param
+    assert isinstance(found, Kind)
+    return found

@@ -9,17 +9,9 @@ from typing import get_args
 
 import pytest
 
-from tests.trainer.conftest import aperture_train, problems
+from tests.trainer.conftest import REQUIRED, aperture_train, problems
 from trainer.cli import option_tables
 from trainer.tasks import TASKS, TaskName
-
-REQUIRED = (
-    "fit",
-    *("--task", "image-classification"),
-    *("--data", "nowhere"),
-    *("--model_repository", "nowhere"),
-    *("--name", "model"),
-)
 
 
 def test_first_six_hyperparameters_are_easymakers() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from contract.model_config import read_model_config
 from tests.trainer.conftest import FAST, fit_flags
-from tests.trainer.test_resume import started, trained_weights, wait_for_checkpoint
+from tests.trainer.runs import started, trained_weights, wait_for_checkpoint
 from trainer.checkpoints import newest_whole, steps_of
 
 IN_TWO = (

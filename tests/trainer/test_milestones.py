@@ -11,7 +11,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tests.trainer.conftest import FAST, fit_flags, problems
-from tests.trainer.test_resume import Ended, end, started, trained_weights, wait_for_checkpoint
+from tests.trainer.runs import Ended, end, started, trained_weights, wait_for_checkpoint
 from trainer.checkpoints import Checkpoint, chosen_of, is_whole, newest_whole
 from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.errors import Stopped

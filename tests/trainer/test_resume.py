@@ -1,72 +1,24 @@
 """A run that is killed and started again ends as the unbroken one does, to the last bit."""
 
-import contextlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import numpy_helper
-from safetensors.torch import load_file
 
 from tests.trainer.coco_folders import write_coco_folder
 from tests.trainer.conftest import FAST, Trained, aperture_train, fit_flags
+from tests.trainer.runs import Ended, end, started, trained_weights, wait_for_checkpoint
 from tests.trainer.segmentation_folders import write_blocks
-from trainer.checkpoints import MANIFEST, is_whole, newest_whole
-
-START_S = 90.0
-
-
-@contextlib.contextmanager
-def started(argv: list[str], log: Path, *launcher: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`aperture-train` in a process of its own, killed at the latest at the end.
-
-    Args:
-        argv: Its command line.
-        log: Where its output goes.
-        launcher: Options of Python before its module, such as those of torchrun.
-    """
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, *launcher, "-m", "trainer", *argv],
-            stdout=out,
-            stderr=out,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # as in this process
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for_checkpoint(run_dir: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Poll until a checkpoint of a running training is whole."""
-    deadline = time.monotonic() + START_S
-    while not any(run_dir.glob(f"checkpoint-*/{MANIFEST}")):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.005)
+from trainer.checkpoints import is_whole, newest_whole
 
 
 def weights(repository: Path, name: str = "digits") -> dict[str, bytes]:
     graph = onnx.load(repository / name / "1" / "model.onnx").graph
     return {tensor.name: numpy_helper.to_array(tensor).tobytes() for tensor in graph.initializer}
-
-
-def trained_weights(checkpoint: Path) -> dict[str, bytes]:
-    """A checkpoint's weights, without the counts of batches, which a start does not keep."""
-    return {
-        name: tensor.numpy().tobytes()
-        for name, tensor in load_file(checkpoint / "model.safetensors").items()
-        if not name.endswith("num_batches_tracked")
-    }
 
 
 def kill(argv: list[str], run_dir: Path, log: Path) -> None:
@@ -90,14 +42,6 @@ def test_killed_run_resumes_and_ends_as_the_unbroken_one(digits: Path, tmp_path:
         (parent / "runs" / "digits" / "metrics.json").read_text() for parent in (broken, unbroken)
     )
     assert ours == theirs
-
-
-class Ended(Exception):
-    """A run has come to its export."""
-
-
-def end(*_: object) -> None:
-    raise Ended
 
 
 def write_boxes(folder: Path) -> Path:

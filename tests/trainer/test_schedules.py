@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from tests.trainer.conftest import aperture_train, problems
-from tests.trainer.test_cli import REQUIRED
+from tests.trainer.conftest import REQUIRED, aperture_train, problems
 from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.schedules import rate_at
 

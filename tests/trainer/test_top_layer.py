@@ -11,18 +11,11 @@ from transformers import PreTrainedModel
 
 from contract.options import build as build_options
 from tests.trainer.conftest import Trained, aperture_train, fit_flags
-from tests.trainer.test_resume import Ended, end
-from tests.trainer.test_weights import KINDS, LABELS, Kind
+from tests.trainer.kinds import LABELS, Kind
+from tests.trainer.runs import Ended, end
 from trainer.errors import WeightsUnavailable
 from trainer.freezing import freeze_below, frozen_parts
 from trainer.tasks import TASKS, load_task
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.size)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found = request.param
-    assert isinstance(found, Kind)
-    return found
 
 
 def build(

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,80 +13,14 @@ from transformers import PreTrainedModel
 
 from contract.errors import OptionsError
 from contract.options import build as build_options
+from tests.trainer.kinds import KINDS, LABELS, Kind
 from trainer.errors import CheckpointError, TrainerError, WeightsUnavailable
-from trainer.tasks import TASKS, TaskName, load_task
+from trainer.tasks import TASKS, load_task
 
-LABELS = ("a", "b")
 HUB_ID = "someone/weights"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A small model of a task, and names of a weight before its head and of one in it.
-
-    `stored` is what transformers calls the first of them in a file.
-    """
-
-    task: TaskName
-    size: str
-    weight: str
-    stored: str
-    head: str
-
-
-KINDS = (
-    Kind(
-        "image-classification",
-        "resnet-tiny",
-        "resnet.embedder.embedder.convolution.weight",
-        "resnet.embedder.embedder.convolution.weight",
-        "classifier.1.weight",
-    ),
-    Kind(
-        "semantic-segmentation",
-        "segformer-tiny",
-        "segformer.stages.0.patch_embeddings.proj.weight",
-        "segformer.encoder.patch_embeddings.0.proj.weight",
-        "decode_head.classifier.weight",
-    ),
-    Kind(
-        "semantic-segmentation",
-        "psp-tiny",
-        "resnet.embedder.embedder.convolution.weight",
-        "resnet.embedder.embedder.convolution.weight",
-        "decode_head.head.2.weight",
-    ),
-    Kind(
-        "object-detection",
-        "detr-tiny",
-        "bbox_predictor.layers.0.weight",
-        "bbox_predictor.layers.0.weight",
-        "class_labels_classifier.weight",
-    ),
-    Kind(
-        "object-detection",
-        "rtdetr-v2-tiny",
-        "model.enc_bbox_head.layers.0.weight",
-        "model.enc_bbox_head.layers.0.weight",
-        "model.enc_score_head.weight",
-    ),
-    Kind(
-        "object-detection",
-        "dfine-tiny",
-        "model.enc_bbox_head.layers.0.weight",
-        "model.enc_bbox_head.layers.0.weight",
-        "model.enc_score_head.weight",
-    ),
-)
-
 Load = Callable[[Kind, Path], PreTrainedModel]
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.size)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    found = request.param
-    assert isinstance(found, Kind)
-    return found
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from tests.trainer.coco_folders import CATEGORIES, write_coco_folder
 from tests.trainer.recordio import frame
+from tests.trainer.sagemaker.box_channels import write_annotations, write_boxes
 from tests.trainer.sagemaker.channel_folders import channel, channels, contents, send
-from trainer.datasets.coco import ANNOTATIONS_FILE, read_coco
+from trainer.datasets.coco import read_coco
 from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import Dataset
 from trainer.errors import BadChannel, DatasetError
@@ -27,41 +28,10 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return read_coco(write_coco_folder(tmp_path_factory.mktemp("coco"), COUNTS))
 
 
-def said(coco: Dataset, split: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((coco.root / split / ANNOTATIONS_FILE).read_text())
-    return content
-
-
-def write_boxes(
-    coco: Dataset, root: Path, split: str, category: Callable[[int], object] = int
-) -> Path:
-    """A split as SageMaker has it: corners instead of sizes, and no categories."""
-    (root / "images").mkdir(parents=True)
-    content = said(coco, split)
-    for image in content["images"]:
-        name = image["file_name"]
-        (root / "images" / name).write_bytes((coco.root / split / name).read_bytes())
-    annotations = [
-        {
-            "image_id": one["image_id"],
-            "bbox": [x, y, x + width, y + height],
-            "category_id": category(one["category_id"]),
-        }
-        for one in content["annotations"]
-        for x, y, width, height in [one["bbox"]]
-    ]
-    write(root, {"images": content["images"], "annotations": annotations})
-    return root
-
-
-def write(root: Path, content: object) -> None:
-    (root / "annotations.json").write_text(json.dumps(content))
-
-
 def change(root: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads((root / "annotations.json").read_text())
     edit(content)
-    write(root, content)
+    write_annotations(root, content)
 
 
 @pytest.mark.parametrize("training", ["training", "train"])

@@ -7,8 +7,8 @@ import pytest
 
 from contract.model_config import read_model_config
 from tests.trainer.coco_folders import write_coco_folder
+from tests.trainer.sagemaker.box_channels import write_boxes
 from tests.trainer.sagemaker.containers import write_channels
-from tests.trainer.sagemaker.test_detection_channels import write_boxes
 from tests.trainer.segmentation_folders import write_blocks
 from trainer.cli import run
 from trainer.datasets.coco import read_coco
