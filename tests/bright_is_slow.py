@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.onnx_graphs import write_graph
 from tests.tiny_models import LABELS, SIZE, colour_config
 from trainer.publishing import publish
 
@@ -62,9 +62,7 @@ def write_slow_model(path: Path, steps_a_level: int = _STEPS_A_LEVEL) -> None:
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(LABELS)])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    write_graph(path, graph)
 
 
 def publish_slow_model(repository: Path, name: str, steps_a_level: int = _STEPS_A_LEVEL) -> Path:

@@ -36,6 +36,19 @@ class Through:
     shape: Sequence[int | str | None]
 
 
+def model_of(graph: onnx.GraphProto) -> onnx.ModelProto:
+    """The model of a graph, checked, of versions that every program of the tests reads."""
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def write_graph(path: Path, graph: onnx.GraphProto) -> None:
+    """Write the model of a graph; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model_of(graph).SerializeToString())
+
+
 def identity_graph(*tensors: Through) -> onnx.ModelProto:
     """A graph that answers each input `xNAME` as the output `yNAME`."""
     nodes = [
@@ -51,9 +64,7 @@ def identity_graph(*tensors: Through) -> onnx.ModelProto:
         for side in "xy"
     )
     graph = helper.make_graph(nodes, "through", inputs, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model
+    return model_of(graph)
 
 
 def sum_graph() -> onnx.ModelProto:
@@ -63,9 +74,7 @@ def sum_graph() -> onnx.ModelProto:
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in names]
     node = helper.make_node("Add", ["x", "bias"], ["y"])
     graph = helper.make_graph([node], "sum", values[:2], values[2:], [bias])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model
+    return model_of(graph)
 
 
 def int8_graph() -> onnx.ModelProto:
@@ -78,9 +87,7 @@ def int8_graph() -> onnx.ModelProto:
         helper.make_node("DequantizeLinear", ["q", "quarter", "zero"], ["y"]),
     ]
     graph = helper.make_graph(nodes, "int8", values[:1], values[1:], [quarter, zero])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model
+    return model_of(graph)
 
 
 def write_identity(path: Path, *tensors: Through) -> None:
@@ -97,9 +104,7 @@ def expanding_graph(datatype: str, value: Any) -> onnx.ModelProto:
     filled = helper.make_tensor_value_info("y", element, ["n"])
     node = helper.make_node("Expand", ["one", "count"], ["y"])
     graph = helper.make_graph([node], "expanding", [count], [filled], [one])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    return model
+    return model_of(graph)
 
 
 def write_expanding(path: Path, datatype: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """A tiny detector of known arithmetic, made with onnx.helper: no training, no download."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import TensorSpec, make_model_config
+from tests.onnx_graphs import write_graph
 from tests.tiny_models import LABELS, SIZE
 from trainer.publishing import publish
 
@@ -23,8 +25,6 @@ CLASSES: Final = (0, 1, 2, 1)
 
 def publish_colour_detector(repository: Path, name: str) -> None:
     """Publish a model of four fixed boxes, the scores of which are the mean red, green, blue, red."""
-    model = helper.make_model(_graph(), opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
     queries = len(BOXES)
     config = make_model_config(
         name,
@@ -37,11 +37,7 @@ def publish_colour_detector(repository: Path, name: str) -> None:
         ),
         {"task": "object-detection", "resize": "pad", "threshold": "0.5"},
     )
-
-    def write(path: Path) -> None:
-        path.write_bytes(model.SerializeToString())
-
-    publish(repository, config, LABELS, write)
+    publish(repository, config, LABELS, partial(write_graph, graph=_graph()))
 
 
 def detector_scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

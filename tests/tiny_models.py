@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
+from tests.onnx_graphs import write_graph
 from trainer.publishing import publish
 
 LABELS = ("red", "green", "blue")
@@ -43,9 +43,7 @@ def write_colour_model(path: Path, scale: float = 16) -> None:
             numpy_helper.from_array(np.array(scale, np.float32), "scale"),
         ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    write_graph(path, graph)
 
 
 def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -> Path:

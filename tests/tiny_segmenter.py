@@ -1,5 +1,6 @@
 """Tiny segmenters of known arithmetic, made with onnx.helper: no training, no download."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from contract.model_config import TensorSpec, make_model_config
+from tests.onnx_graphs import write_graph
 from tests.tiny_models import LABELS, SIZE
 from trainer.publishing import publish
 
@@ -18,8 +20,6 @@ def publish_red_segmenter(repository: Path, name: str, labels: int) -> None:
     """Publish a model whose id of a pixel grows with its red, from 0 to `labels` - 1."""
     datatype = "UINT8" if labels <= 256 else "INT32"
     graph = _red_graph(getattr(TensorProto, datatype), labels)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
     config = make_model_config(
         name,
         8,
@@ -27,19 +27,12 @@ def publish_red_segmenter(repository: Path, name: str, labels: int) -> None:
         (TensorSpec("label_map", datatype, (SIZE, SIZE), "labels.txt"),),
         {"task": "semantic-segmentation", "resize": "squash"},
     )
-
-    def write(path: Path) -> None:
-        path.write_bytes(model.SerializeToString())
-
-    publish(repository, config, tuple(f"label {index}" for index in range(labels)), write)
+    names = tuple(f"label {index}" for index in range(labels))
+    publish(repository, config, names, partial(write_graph, graph=graph))
 
 
 def publish_colour_segmenter(repository: Path, name: str) -> None:
     """Publish a model whose logits are the mean colours of 4 x 4 pixels, / 16."""
-    model = helper.make_model(
-        _colour_graph(), opset_imports=[helper.make_opsetid("", 18)], ir_version=10
-    )
-    onnx.checker.check_model(model)
     config = make_model_config(
         name,
         8,
@@ -50,11 +43,7 @@ def publish_colour_segmenter(repository: Path, name: str) -> None:
         ),
         {"task": "semantic-segmentation", "resize": "squash"},
     )
-
-    def write(path: Path) -> None:
-        path.write_bytes(model.SerializeToString())
-
-    publish(repository, config, LABELS, write)
+    publish(repository, config, LABELS, partial(write_graph, graph=_colour_graph()))
 
 
 def red_ids(pixels: NDArray[np.uint8], labels: int) -> NDArray[np.int64]:

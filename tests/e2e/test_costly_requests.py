@@ -6,14 +6,13 @@ from typing import Any
 
 import grpc
 import httpx
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from server.protocol import oip_pb2 as oip
 from server.shared_memory import FOLDER
 from tests.live_server import LiveServer, live_server
-from tests.onnx_graphs import Through, write_identity
+from tests.onnx_graphs import Through, write_graph, write_identity
 
 RPC = "/inference.GRPCInferenceService/"
 ROWS = """
@@ -41,9 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     node = helper.make_node("Constant", [], ["y"], value=numbers)
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
     graph = helper.make_graph([node], "constant", [], [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    (root / "constant" / "1").mkdir(parents=True)
-    onnx.save(model, root / "constant" / "1" / "model.onnx")
+    write_graph(root / "constant" / "1" / "model.onnx", graph)
     flags = ["--model_repository", str(root), "--provider", "cpu", "--allow_shared_memory", "true"]
     with live_server(folder / "log", *flags) as running:
         yield running

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contract.sessions import detect_machine
 from tests.live_server import LiveServer, live_server, start_server, wait_for, wait_until
-from tests.onnx_graphs import ELEMENT_OF_DATATYPE, Through, write_identity
+from tests.onnx_graphs import ELEMENT_OF_DATATYPE, Through, model_of, write_identity
 from tests.picture_files import instances, noise_png
 
 PAIR = Through("", "FP32", ["n", 2])
@@ -42,10 +42,9 @@ def write_external(folder: Path) -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
         [numpy_helper.from_array(np.zeros(2, np.float32), "zeros")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     folder.mkdir(parents=True)
     onnx.save(
-        model,
+        model_of(graph),
         folder / "model.onnx",
         save_as_external_data=True,
         location="weights.bin",

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.live_server import LiveServer, live_server, wait_until
+from tests.onnx_graphs import write_graph
 
 ROUNDS = 20
 WEIGHTS = (2500, 2000)
@@ -25,9 +25,7 @@ def write_large_model(path: Path) -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", WEIGHTS[1]])],
         [numpy_helper.from_array(rng.random(WEIGHTS, np.float32), "w")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    path.parent.mkdir(parents=True)
-    onnx.save(model, path)
+    write_graph(path, graph)
 
 
 def resident_mb(server: LiveServer) -> float:

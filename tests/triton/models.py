@@ -10,7 +10,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from contract.model_config import MODEL_FILE
-from tests.onnx_graphs import ELEMENT_OF_DATATYPE
+from tests.onnx_graphs import ELEMENT_OF_DATATYPE, write_graph
 from tests.tiny_models import publish_colour_model
 
 # Strings have a model of their own, and Triton's Python backend has no BF16.
@@ -53,10 +53,7 @@ def _write(
     folder = repository / name / str(number)
     folder.mkdir(parents=True)
     (folder.parent / "config.pbtxt").write_text(config)
-    opsets = [helper.make_opsetid("", 18)]
-    model = helper.make_model(graph(), opset_imports=opsets, ir_version=10)
-    onnx.checker.check_model(model)
-    (folder / MODEL_FILE).write_bytes(model.SerializeToString())
+    write_graph(folder / MODEL_FILE, graph())
 
 
 def _tensor(kind: str, name: str, datatype: str, dims: str, more: str = "") -> str:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live_server import LiveServer, free_port, live_server, wait_until
+from tests.onnx_graphs import write_graph
 from tests.triton.models import write_models
 from tests.triton.reference import BINARY, live_triton
 
@@ -75,8 +76,7 @@ def write_repository(repository: Path) -> None:
         [value("found", TensorProto.FLOAT, ["batch", 1])],
         [table],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    (folder / "1" / "model.onnx").write_bytes(model.SerializeToString())
+    write_graph(folder / "1" / "model.onnx", graph)
     for name in NAMES:
         config = repository / name / "config.pbtxt"
         config.write_text(config.read_text() + "response_cache { enable: true }\n")
