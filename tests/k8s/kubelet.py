@@ -26,11 +26,10 @@ from typing import Any, Final
 
 import httpx
 
-from contract.bucket import Store
 from contract.locations import Bucket
 from tests.k8s.pods import MODELS
 from tests.picture_files import instances, noise_png
-from tests.storage.local_s3 import local_s3
+from tests.storage.local_s3 import local_s3, make_bucket
 from tests.tiny_models import LABELS, colour_config, write_colour_model
 from trainer.publishing import publish
 
@@ -138,7 +137,7 @@ def bucket_of(pod: dict[str, Any]) -> Iterator[dict[str, str]]:
         return
     with local_s3(Path("/mnt/volume")) as server:
         os.environ.update(server.environ)
-        Store(Bucket(described["url"]))._fs.mkdir(described["url"].split("/")[2])
+        make_bucket(Bucket(described["url"]))
         publish_scale(pod, described["scale"])
         yield {name: server.environ[name] for name in described["variables"]}
 

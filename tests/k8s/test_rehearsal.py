@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contract.bucket import Store
 from contract.locations import Bucket, Location
 from tests.k8s.namespaces import needs, unshare
 from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
-from tests.storage.local_s3 import MOTO, initialise_storage
+from tests.storage.local_s3 import MOTO, initialise_storage, make_bucket
 from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
 from trainer.publishing import publish
 
@@ -100,7 +99,7 @@ def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(tmp_path: Path)
     (training,) = trainers_of(rendered("overlays/s3"))
     flags = dict(arg[2:].split("=") for arg in training.main["args"] if "=" in arg)
     bucket, model = Bucket(flags["model_repository"]), flags["name"]
-    Store(bucket)._fs.mkdir(bucket.url.split("/")[2])
+    make_bucket(bucket)
     for scale in (16, *range(2, 11)):  # the tenth has a key that begins as the first one's
         publish_scale(bucket, model, scale)
     uri = storage_uri("overlays/s3")

@@ -35,8 +35,15 @@ class LocalS3:
     def bucket(self, name: str) -> Bucket:
         """A new bucket."""
         bucket = Bucket(f"s3://{name}/models")
-        Store(bucket)._fs.mkdir(name)
+        make_bucket(bucket)
         return bucket
+
+
+def make_bucket(place: Bucket) -> None:
+    """Make the bucket that a place is in."""
+    fs, name = Store(place)._fs, place.url.split("/")[2]
+    if not fs.exists(name):
+        fs.mkdir(name)
 
 
 @contextlib.contextmanager

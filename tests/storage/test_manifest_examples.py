@@ -8,7 +8,7 @@ from PIL import Image
 
 from contract.bucket import Store
 from contract.locations import Bucket
-from tests.storage.local_s3 import LocalS3
+from tests.storage.local_s3 import LocalS3, make_bucket
 from tests.trainer.sagemaker.channel_folders import channels
 from tests.trainer.sagemaker.documents import seed
 from trainer.sagemaker.classification_channels import read_classification
@@ -52,10 +52,9 @@ def test_the_manifests_of_image_classification(
     Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
     for url in urls:
         bucket, _, key = url.removeprefix("s3://").partition("/")
-        store = Store(Bucket(f"s3://{bucket}"))
-        if not store._fs.exists(bucket):
-            store._fs.mkdir(bucket)
-        store.write(key, (tmp_path / "a.jpg").read_bytes())
+        place = Bucket(f"s3://{bucket}")
+        make_bucket(place)
+        Store(place).write(key, (tmp_path / "a.jpg").read_bytes())
     for split in ("train", "validation"):
         (tmp_path / split).mkdir()
         (tmp_path / split / "a.manifest").write_text("\n".join(lines))
