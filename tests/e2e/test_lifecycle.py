@@ -4,7 +4,6 @@ import base64
 import concurrent.futures
 import io
 import signal
-import time
 from pathlib import Path
 
 import httpx
@@ -54,6 +53,13 @@ def test_a_broken_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
     assert "cannot serve model=broken" in server.log.read_text()
 
 
+def row_of_the_index(server: LiveServer) -> dict[str, str]:
+    """What the index of a single model says."""
+    row: dict[str, str]
+    (row,) = httpx.post(server.url + "/v2/repository/index").json()
+    return row
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -82,12 +88,9 @@ def test_the_index_says_what_is_wrong_with_a_model(
     server = start_server(tmp_path / "log", "--model_dir", str(model_dir), "--model_name", "m")
     try:
         wait_for(server, "/v1/models/m", 503)
-        deadline = time.monotonic() + 30
-        state = "LOADING"
-        while state == "LOADING" and time.monotonic() < deadline:
-            (row,) = httpx.post(server.url + "/v2/repository/index").json()
-            state = row["state"]
-        assert state == "UNAVAILABLE"
+        wait_until(lambda: row_of_the_index(server)["state"] != "LOADING")
+        row = row_of_the_index(server)
+        assert row["state"] == "UNAVAILABLE"
         assert reason in row["reason"]
     finally:
         assert server.stop() == 0
