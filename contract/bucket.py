@@ -27,6 +27,8 @@ _OPTIONS: Final = {"max_pool_connections": 16, "connect_timeout": 5, "read_timeo
 """botocore's; it opens 10 connections at most, where nothing else is said."""
 _HASTY_TRIES: Final = 2
 """s3fs tries 5 times, and botocore 5 times in each: 400 s, where a store does not answer."""
+_ONE_REQUEST: Final = {"max_concurrency": 1}
+"""s3fs's; it else holds ten pieces of 50 MiB of a large object in memory before it writes one."""
 
 
 class Store:
@@ -75,6 +77,8 @@ class Store:
     def download(self, key: str, path: Path, stop: threading.Event) -> None:
         """Write an object's content to a file; ends early where `stop` is set.
 
+        Its tag is asked for first, and each piece is of that content: no file is made of two.
+
         Raises:
             BucketError: It cannot be read or written, or the download was stopped.
         """
@@ -91,6 +95,8 @@ class Store:
     def fetch(self, key: str, path: Path, stop: threading.Event) -> None:
         """Write a file, in one request and so fast for small objects; ends early by `stop`.
 
+        Unlike `download` it may go on with another content, where the connection breaks off.
+
         Raises:
             BucketError: It cannot be read or written, or was stopped.
         """
@@ -101,7 +107,9 @@ class Store:
                 raise BucketError("download", f"{self.bucket}/{key}", "the command is ending")
 
         with self._named("download", key):
-            self._fs.get_file(self._path(key), str(path), callback=Callback(hooks={"stop": look}))
+            options = _ONE_REQUEST if self._is_s3 else {}
+            callback = Callback(hooks={"stop": look})
+            self._fs.get_file(self._path(key), str(path), callback=callback, **options)
 
     def write(self, key: str, content: bytes, *, new: bool = False) -> None:
         """Write a small object in one step.
@@ -158,7 +166,7 @@ class Store:
         Raises:
             BucketError: They cannot be listed or thrown away.
         """
-        if "s3" not in self._fs.protocol:
+        if not self._is_s3:
             return 0
         bucket, _, prefix = self._root.partition("/")
         with self._named("clean up"):
@@ -172,6 +180,10 @@ class Store:
                 which = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
                 self._fs.call_s3("abort_multipart_upload", Bucket=bucket, **which)
         return len(old)
+
+    @property
+    def _is_s3(self) -> bool:
+        return "s3" in self._fs.protocol
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
