@@ -33,6 +33,7 @@ from server.protocol.inference_route import inference_routes
 from server.protocol.invocations import Invocations
 from server.protocol.metrics import MetricsPage, MetricsServer
 from server.protocol.openapi import openapi_routes
+from server.protocol.packed_answers import PackedAnswers
 from server.protocol.surfaces import v2_surfaces
 from server.protocol.v1 import V1
 from server.protocol.v2 import V2
@@ -181,11 +182,11 @@ class Server(kserve.ModelServer):
             *Endpoints(self._repository, self._invocations).routes(),
             *(self._metrics.routes() if self._metrics and not self._metrics_server else ()),
             *openapi_routes(),
-            *(Route(path, kserve_app) for path in _KSERVE_PATHS),
+            *(Route(path, kserve_app, methods=["GET"]) for path in _KSERVE_PATHS),
         ]
         app: ASGIApp = Starlette(
             routes=routes,
-            middleware=[Middleware(LastAnswers)],
+            middleware=[Middleware(LastAnswers), Middleware(PackedAnswers)],
             exception_handlers=ERROR_HANDLERS,
         )
         if self._tracing is not None:

@@ -1,9 +1,8 @@
-"""What the answers of the REST protocols share: JSON and compression; and routes."""
+"""What the answers of the REST protocols share: JSON, and bodies in pieces; and routes."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -13,14 +12,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from server.media_types import JSON
-from server.protocol.compression import choose_encoding, compress
 from server.protocol.long_json import json_pieces
 from server.rendering import Body
-from server.turns import beside_loop
 
 _SENT: Final = 1 << 18  # bytes that are sent at once
-_SMALLEST_COMPRESSED: Final = 1024  # a packet or less gains nothing
-_LARGE_BODY: Final = 64 * 1024  # more is packed in a thread
 
 
 class PiecesResponse(Response):
@@ -79,26 +74,6 @@ def _portions(pieces: Iterable[Body]) -> Iterator[Body]:
             size += len(piece)
     if waiting:
         yield b"".join(waiting)
-
-
-def pieces_of(response: Response) -> Sequence[Body]:
-    """The body of a response."""
-    return response.pieces if isinstance(response, PiecesResponse) else [bytes(response.body)]
-
-
-async def encoded_response(response: Response, accept_encoding: str | None) -> Response:
-    """The response with its body compressed, if the client prefers that and it is worth it."""
-    pieces = pieces_of(response)
-    size = sum(map(len, pieces))
-    if size < _SMALLEST_COMPRESSED:
-        return response
-    encoding = choose_encoding(accept_encoding)
-    if encoding == "identity":
-        return response
-    packed = await beside_loop(size, partial(compress, pieces, encoding), _LARGE_BODY)
-    headers = {**response.headers, "content-encoding": encoding}
-    del headers["content-length"]  # of what was packed
-    return response_of(packed, response.status_code, headers)
 
 
 def model_routes(

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from server.listening import every_address
 from server.metrics import CONTENT_TYPE, Metrics
+from server.protocol.packed_answers import PackedAnswers
 
 
 class MetricsPage:
@@ -41,7 +43,7 @@ class MetricsServer:
     """
 
     def __init__(self, page: MetricsPage, port: int) -> None:
-        app = Starlette(routes=list(page.routes()))
+        app = Starlette(routes=list(page.routes()), middleware=[Middleware(PackedAnswers)])
         config = uvicorn.Config(
             app, host=every_address(), port=port, log_config=None, access_log=False
         )

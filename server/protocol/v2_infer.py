@@ -19,7 +19,7 @@ from server.protocol import oip_json, oip_messages
 from server.protocol import oip_pb2 as oip
 from server.protocol.body import LARGE
 from server.protocol.error_answers import name_request
-from server.protocol.http import encoded_response, model_routes
+from server.protocol.http import model_routes
 from server.protocol.inference_route import InferenceRoute
 from server.protocol.raw_body import Target
 from server.protocol.rpc import describe, fit_for_status, serialize, unary, understood
@@ -72,8 +72,7 @@ class Infer:
             head: dict[str, Json] = {"id": parsed.request.id} if parsed.request.id else {}
             head |= {"model_name": model.name, "model_version": str(version.number)}
             write = partial(oip_json.infer_response, head, outputs, parsed)
-            response = await self._written(write, outputs)
-            return await encoded_response(response, request.headers.get("accept-encoding"))
+            return await self._written(write, outputs)
 
     async def _parse(self, request: Request, body: bytes, version: Version) -> oip_json.ParsedBody:
         memory, max_depth = self._v2.shared_memory, self._v2.bodies.max_depth

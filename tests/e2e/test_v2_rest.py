@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.live_server import LiveServer, live_server
 from tests.onnx_graphs import Through, write_identity
-from tests.picture_files import as_text, china_jpeg, encode, noise, noise_png
+from tests.picture_files import as_text, china_jpeg, encode, instances, noise, noise_png
 from tests.tiny_models import LABELS, colour_scores, publish_colour_model
 
 INFER = "/v2/models/colour/infer"
@@ -131,13 +131,22 @@ def test_bodies_are_compressed_both_ways(rest: httpx.Client, encoding: str) -> N
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["Content-Encoding"] == encoding
     assert packed.json() == plain.json()
-    v1 = {"instances": [{"data": as_text(noise_png(0))}]}
-    packed = rest.post(
-        "/v1/models/colour:predict",
-        content=pack(json.dumps(v1).encode()),
-        headers={"Content-Encoding": encoding},
-    )
-    assert packed.json() == rest.post("/v1/models/colour:predict", json=v1).json()
+    body = json.dumps(instances(*map(noise_png, range(100)))).encode()
+    for path in ("/v1/models/colour:predict", "/inference?model=colour"):
+        plain = rest.post(path, content=body)
+        packed = rest.post(path, content=pack(body), headers=headers)
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == encoding
+        assert packed.json() == plain.json()
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/colour/config", "/v2/models/stats", "/openapi.json", "/metrics"]
+)
+def test_what_is_long_is_compressed_whoever_answers_it(rest: httpx.Client, path: str) -> None:
+    packed = rest.get(path, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) < len(packed.content)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -391,6 +400,7 @@ def test_head_is_get_without_a_body(rest: httpx.Client, path: str) -> None:
         ("POST", "/v2/models/colour/config"),
         ("POST", "/v2/models/stats"),
         ("DELETE", "/v2/logging"),
+        ("POST", "/"),
         ("GET", "/v2/systemsharedmemory/unregister"),
     ],
 )

@@ -180,7 +180,7 @@ DIFFERENCES: Final = (
         of("version x", "version -1", triton=404, ours=400),
     ),
     Difference(
-        "A path with a slash too many is led to the right one",
+        "A path with a slash too many at its end is led to the right one",
         "Triton says 404.",
         lambda name, _theirs, ours: name == "GET /v2/" and ours.status == 307,
     ),
