@@ -1,6 +1,7 @@
 """The pods that the cluster makes of rendered manifests, as far as the manifests decide.
 
-InferenceService + ServingRuntime -> KServe's pod; Job and TrainJob + TrainingRuntime -> the trainer's.
+InferenceService + ServingRuntime -> KServe's pod; Job and TrainJob + TrainingRuntime -> the trainer's; a
+Pod is itself.
 
 Sources: KServe's components/predictor.go and utils (merge of the containers, {{.Name}}, labels), its
 webhook's storage_initializer_injector.go and utils/storage.go (the model's volume), and Kubeflow
@@ -47,7 +48,7 @@ class Pod:
 
     Attributes:
         owner: Kind and name of what it is made of.
-        mode: KServe's deployment mode; empty for a training.
+        mode: KServe's deployment mode; empty for what does not serve.
         labels: Its labels.
         spec: Its PodSpec.
     """
@@ -89,7 +90,11 @@ def requested(pod: Pod, resource: str) -> Decimal:
 
 def pods_of(manifests: tuple[Manifest, ...]) -> list[Pod]:
     """Every kind of pod that the manifests lead to."""
-    return [*predictors_of(manifests), *trainers_of(manifests)]
+    alone = [
+        Pod(_owner(pod), "", pod["metadata"]["labels"], pod["spec"])
+        for pod in of_kind(manifests, "Pod")
+    ]
+    return [*predictors_of(manifests), *trainers_of(manifests), *alone]
 
 
 def predictors_of(manifests: tuple[Manifest, ...]) -> list[Pod]:

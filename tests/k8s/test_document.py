@@ -159,6 +159,18 @@ def test_the_patch_of_the_next_version_gives_it_a_folder_of_its_own(
     assert set(training.main["args"]) - set(former.main["args"]) == {"--output_dir=/runs/shapes/2"}
 
 
+@kubectl
+def test_the_patch_that_takes_a_canary_leaves_its_version_alone(tmp_path: Path) -> None:
+    (taken,) = of_kind(users_own(tmp_path, yaml_block("/spec/canary}")), "InferenceService")
+    (before,) = of_kind(rendered("overlays/canary"), "InferenceService")
+    (canary,) = before["spec"]["canary"]
+    assert (
+        taken["spec"]["predictor"]["model"]["storageUri"]
+        == canary["predictor"]["model"]["storageUri"]
+    )
+    assert "canary" not in taken["spec"]
+
+
 def _images(manifests: tuple[Manifest, ...]) -> set[str]:
     return {one["image"] for pod in pods_of(manifests) for one in pod.containers()}
 

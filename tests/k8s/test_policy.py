@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from torch.distributed.run import get_args_parser
 
 from server.cli import parse_options
 from tests.k8s.pods import COPY_VOLUME, Pod, amount, pods_of, predictors_of, trainers_of
 from tests.k8s.rendered import K8S, every_kustomization, kubectl, kustomize, rendered
+from trainer.sagemaker.hosts import SAVING_S
 
 pytestmark = kubectl
 SAGEMAKERS_GRACE_S = 120
+KUBERNETES_GRACE_S = 30
 VOLUMES = {"persistentVolumeClaim", "emptyDir", "secret", "configMap", "projected"}
 
 
@@ -130,6 +133,8 @@ def test_a_predictor_has_time_to_drain(kustomization: str) -> None:
         assert "lifecycle" not in pod.main  # no preStop: the server waits by itself
         if pod.mode == "Standard":
             assert pod.spec["terminationGracePeriodSeconds"] > drain_s
+        # What an InferenceService of one's own has, where it says nothing; the last spans take 3 s more.
+        assert drain_s + 3 < KUBERNETES_GRACE_S
         period = pod.main["readinessProbe"]["periodSeconds"]
         assert options.shutdown_delay >= period  # seen as not ready before it closes
 
@@ -138,6 +143,10 @@ def test_a_predictor_has_time_to_drain(kustomization: str) -> None:
 def test_a_training_has_time_for_its_last_checkpoint(kustomization: str) -> None:
     for pod in trainers_of(rendered(kustomization)):
         assert pod.spec["terminationGracePeriodSeconds"] == SAGEMAKERS_GRACE_S
+        program, *flags = pod.main["command"]
+        if program == "torchrun":  # it kills its processes after 30 s by itself
+            wanted = get_args_parser().parse_args([*flags, *pod.main["args"]])
+            assert wanted.shutdown_timeout == SAVING_S < SAGEMAKERS_GRACE_S
 
 
 @every_kustomization

@@ -85,8 +85,9 @@ def test_the_images_have_the_commands(kustomization: str) -> None:
             program, *rest = container["command"]
             assert program in {"sh", *scripts}
             if program == "torchrun":
-                assert rest[0] == "-m"
-                assert find_spec(rest[1]) is not None
+                *_, flag, module = rest
+                assert flag == "-m"
+                assert find_spec(module) is not None
 
 
 def trainings() -> dict[str, list[str]]:
