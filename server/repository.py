@@ -164,12 +164,8 @@ class Repository(kserve.ModelRepository):
             override = await asyncio.to_thread(parse_override, name, config_json)
         # A client that leaves must not leave a model half loaded.
         task = asyncio.create_task(self._load(name, override, files or {}), name=f"load-{name}")
-        if (failed := await asyncio.shield(task)) is None:
-            return
-        model: ServedModel | None = self.models.get(name)
-        if model is not None and not failed.polled and not model.versions:
-            model.wanted = False  # nothing came of the request, so nothing is to be served
-        raise failed
+        if (failed := await asyncio.shield(task)) is not None:
+            raise failed
 
     async def unload(self, name: str) -> None:
         """Let no request find a model any more; it stops when those under way end.
@@ -215,7 +211,7 @@ class Repository(kserve.ModelRepository):
             folders = await self.look({name: override})
             if name not in folders:
                 raise NotPolled(name)
-            return await self.bring(folders[name], override)
+            return await self._bring_asked(folders[name], override)
         if override is None:
             reason = "files need a configuration beside them, parameters.config"
             raise LoadFailed(name, reason, polled=False)
@@ -223,9 +219,19 @@ class Repository(kserve.ModelRepository):
             write_private_folder, name, files, self.control.max_file_bytes
         )
         try:
-            return await self.bring(ModelFolder(name, Path(private.name)), override)
+            return await self._bring_asked(ModelFolder(name, Path(private.name)), override)
         finally:
             await asyncio.to_thread(private.cleanup)
+
+    async def _bring_asked(
+        self, folder: ModelFolder, override: ModelConfig | None
+    ) -> LoadFailed | None:
+        """Bring a model of a request, of which nothing is to be served if nothing came of it."""
+        failed = await self.bring(folder, override)
+        model: ServedModel | None = self.models.get(folder.name)
+        if failed is not None and model is not None and not failed.polled and not model.versions:
+            model.wanted = False
+        return failed
 
     @property
     def _loads_all(self) -> bool:

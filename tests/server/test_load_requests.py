@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import threading
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from server.errors import LoadFailed, ModelNotFound, NotPolled
 from server.runtime import Runtime
+from server.sources import ModelFolder
+from server.stamps import ModelStamp, stamp_model
 from server.tensors import InferRequest, tensor_from_json
 from tests.onnx_graphs import Through, identity_graph, write_identity
 from tests.repositories import (
@@ -214,4 +217,30 @@ def test_a_client_that_leaves_does_not_leave_a_model_half_loaded(
                 await request
             await until(lambda: states(served) == {"m 1": "READY"})
 
+    asyncio.run(run())
+
+
+def test_a_client_that_leaves_a_load_which_fails_does_not_leave_the_server_unready(
+    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_left = threading.Event()
+
+    def stamp_then(folder: ModelFolder) -> ModelStamp:
+        assert client_left.wait(60)
+        return stamp_model(folder)
+
+    async def run() -> None:
+        async with repository(tmp_path, runtime, explicit()) as served:
+            request = asyncio.create_task(served.load("bad"))
+            await until(lambda: "bad" in served.models)
+            request.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await request
+            client_left.set()
+            await until(lambda: states(served) == {"bad": "UNAVAILABLE"})
+            assert served.ready
+
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "config.pbtxt").write_text("nonsense")
+    monkeypatch.setattr("server.lifecycle.stamp_model", stamp_then)
     asyncio.run(run())
