@@ -75,14 +75,16 @@ def write_private_folder(
             polled=False,
         )
     paths = {check_path(name, key): content for key, content in files.items()}
-    folder = tempfile.TemporaryDirectory(prefix="aperture-")
+    folder = None
     try:
+        folder = tempfile.TemporaryDirectory(prefix="aperture-")
         for path, content in paths.items():
             target = Path(folder.name, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-    except OSError as err:  # a name too long, one path inside another, a full disk
-        folder.cleanup()
+    except OSError as err:  # a name too long, one path inside another, a full disk, no /tmp
+        if folder is not None:
+            folder.cleanup()
         reason = f"its files cannot be written: {err.strerror or err}"
         raise LoadFailed(name, reason, polled=False) from err
     return folder

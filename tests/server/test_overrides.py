@@ -76,6 +76,14 @@ def test_files_that_cannot_be_written_are_refused_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_files_without_a_temporary_folder_to_write_them_to_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(LoadFailed, match="its files cannot be written: No such file or directory"):
+        write_private_folder("m", {"1/model.onnx": b""}, 6)
+
+
 def test_a_name_that_is_no_folder_is_refused() -> None:
     with pytest.raises(LoadFailed, match="model name"):
         write_private_folder("../m", {"1/model.onnx": b""}, 6)
