@@ -4,12 +4,9 @@ import pytest
 
 from contract.accelerators import Accelerator, read_accelerators
 from contract.errors import ConfigError
-from contract.model_config import ModelConfig, parse_model_config
+from contract.model_config import ModelConfig
 from contract.placement import Placement, place_instances
-
-
-def config_of(text: str) -> ModelConfig:
-    return parse_model_config(f'{{"name": "m", {text}}}')
+from tests.model_configs import config_of
 
 
 def accelerated(text: str) -> ModelConfig:

@@ -1,7 +1,7 @@
 import pytest
 
 from server.demands import Demand, parse_resource, place_demands
-from tests.contract.test_accelerators import config_of
+from tests.model_configs import config_of
 
 SHARED = '{"name": "R", "count": 2}, {"name": "G", "global": true, "count": 1}'
 
