@@ -1,14 +1,16 @@
 """Tiny classifiers of known arithmetic, made with onnx.helper: no training, no download."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from contract.locations import Location
 from contract.model_config import ModelConfig, TensorSpec, make_model_config
 from tests.onnx_graphs import write_graph
-from trainer.publishing import publish
+from trainer.publishing import PublishedVersion, publish
 
 LABELS = ("red", "green", "blue")
 SIZE = 8
@@ -50,6 +52,11 @@ def publish_colour_model(repository: Path, name: str, max_batch_size: int = 8) -
     """Publish the colour classifier as the next version of `name`; the model's folder."""
     publish(repository, colour_config(name, max_batch_size), LABELS, write_colour_model)
     return repository / name
+
+
+def publish_colour(place: Location, scale: float = 16, name: str = "m") -> PublishedVersion:
+    """Publish it at a scale, by which a version's answers are told from another's."""
+    return publish(place, colour_config(name), LABELS, partial(write_colour_model, scale=scale))
 
 
 def colour_scores(pixels: NDArray[np.uint8], scale: float = 16) -> NDArray[np.float64]:

@@ -1,14 +1,12 @@
 """Versions come and go under a steady load over every protocol, and no answer is harmed."""
 
-from functools import partial
 from pathlib import Path
 
 import httpx
 
 from tests.live_server import live_server, wait_until
 from tests.steady_load import check_versions, index, same, serves, steady_load
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-from trainer.publishing import publish
+from tests.tiny_models import publish_colour
 
 REFUSALS = {
     (status, text)
@@ -20,29 +18,23 @@ REFUSALS = {
 }
 
 
-def publish_scaled(root: Path, scale: float) -> None:
-    """Publish a version whose answers tell it from those of another scale."""
-    write = partial(write_colour_model, scale=scale)
-    publish(root, colour_config("m"), LABELS, write)
-
-
 def test_new_versions_take_over_without_an_error(tmp_path: Path, png_files: list[Path]) -> None:
     root = tmp_path / "models"
-    publish_scaled(root, 16)
+    publish_colour(root, 16)
     flags = ["--model_repository", str(root), "--model_control_mode", "poll", "--precision", "fp32"]
     with (
         live_server(tmp_path / "log", *flags, "--repository_poll_secs", "1") as server,
         steady_load(server, "m", png_files) as load,
     ):
         wait_until(lambda: serves(server, "m", 1))
-        publish_scaled(root, 32)
+        publish_colour(root, 32)
         wait_until(lambda: serves(server, "m", 2))
         (root / "m" / "3").mkdir()
         (root / "m" / "3" / "model.onnx").write_bytes(b"no model")
         wait_until(lambda: index(server).get("3", {}).get("state") == "UNAVAILABLE")
         assert index(server)["2"]["state"] == "READY"
         assert httpx.get(server.url + "/v2/health/ready").status_code == 200
-        publish_scaled(root, 64)
+        publish_colour(root, 64)
         wait_until(lambda: serves(server, "m", 4))
         found = load.stop()
         wait_until(lambda: index(server)["1"]["state"] == "UNAVAILABLE")
@@ -53,7 +45,7 @@ def test_an_unload_under_load_refuses_and_breaks_no_answer(
     tmp_path: Path, png_files: list[Path]
 ) -> None:
     root = tmp_path / "models"
-    publish_scaled(root, 16)
+    publish_colour(root, 16)
     flags = ["--model_repository", str(root), "--model_control_mode", "explicit"]
     flags += ["--load_model", "m", "--precision", "fp32"]
     with (

@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +29,7 @@ from contract.locations import Bucket
 from tests.k8s.pods import MODELS
 from tests.picture_files import instances, noise_png
 from tests.storage.local_s3 import local_s3, make_bucket
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-from trainer.publishing import publish
+from tests.tiny_models import publish_colour
 
 _SET_FLAGS, _IS_UP, _REQUEST = 0x8914, 0x1, "16sh"
 _ANSWER_S: Final = 60.0
@@ -145,8 +143,7 @@ def bucket_of(pod: dict[str, Any]) -> Iterator[dict[str, str]]:
 def publish_scale(pod: dict[str, Any], scale: float) -> None:
     """Publish a version as the training does, into the bucket or the volume."""
     place = Bucket(pod["bucket"]["url"]) if "bucket" in pod else Path("/mnt/volume")
-    write = partial(write_colour_model, scale=scale)
-    publish(place, colour_config(pod["model"]), LABELS, write)
+    publish_colour(place, scale, pod["model"])
 
 
 def live(pod: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:

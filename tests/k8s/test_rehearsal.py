@@ -9,21 +9,19 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from contract.locations import Bucket, Location
+from contract.locations import Bucket
 from tests.k8s.namespaces import needs, unshare
 from tests.k8s.pods import Pod, predictors_of, trainers_of
 from tests.k8s.rendered import kubectl, of_kind, rendered
 from tests.picture_files import noise
 from tests.storage.local_s3 import MOTO, initialise_storage, make_bucket
-from tests.tiny_models import LABELS, colour_config, colour_scores, write_colour_model
-from trainer.publishing import publish
+from tests.tiny_models import LABELS, colour_scores, publish_colour
 
 NAMESPACES = unshare("--mount", "--net")
 
@@ -35,10 +33,6 @@ pytestmark = [
         reason="the project lies in /tmp, where a pod has a folder of its own",
     ),
 ]
-
-
-def publish_scale(place: Location, model: str, scale: float) -> None:
-    publish(place, colour_config(model), LABELS, partial(write_colour_model, scale=scale))
 
 
 def scores(scale: float) -> Any:
@@ -87,7 +81,7 @@ def test_a_pod_on_a_volume_serves_follows_it_and_drains(tmp_path: Path, kustomiz
     claim, _, place = storage_uri(kustomization).removeprefix("pvc://").partition("/")
     assert claim == "aperture-models"
     model = place or "shapes"
-    publish_scale(tmp_path, model, 16)
+    publish_colour(tmp_path, 16, model)
     folders = {"models": str(tmp_path / place), "volume": str(tmp_path)}
     happened = rehearse(pod, {"model": model, "folders": folders, "publish": 64})
     check_life(happened, pod)
@@ -101,7 +95,7 @@ def test_the_pod_of_a_version_in_a_bucket_serves_that_and_drains(tmp_path: Path)
     bucket, model = Bucket(flags["model_repository"]), flags["name"]
     make_bucket(bucket)
     for scale in (16, *range(2, 11)):  # the tenth has a key that begins as the first one's
-        publish_scale(bucket, model, scale)
+        publish_colour(bucket, scale, model)
     uri = storage_uri("overlays/s3")
     assert uri == f"{bucket}/{model}/1/"
     initialise_storage(uri, tmp_path / "models")

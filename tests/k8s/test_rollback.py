@@ -19,9 +19,8 @@ from tests.k8s.rendered import kubectl, rendered
 from tests.live_server import live_server, wait_for, wait_until
 from tests.steady_load import check_versions, picture_files, serves, steady_load
 from tests.storage.local_s3 import LocalS3
-from tests.tiny_models import LABELS, colour_config, write_colour_model
+from tests.tiny_models import publish_colour
 from trainer.files import replace_text
-from trainer.publishing import publish
 
 pytestmark = kubectl
 MODEL = "shapes"
@@ -31,16 +30,10 @@ CACHE = "/mnt/cache"
 OF_THIS_MACHINE = ("--http_port=", "--grpc_port=", "--shutdown_delay=")
 
 
-def publish_scale(place: Location, scale: float) -> int:
-    """Publish a version as a training does; its answers tell it from those of other scales."""
-    write = partial(write_colour_model, scale=scale)
-    return publish(place, colour_config(MODEL), LABELS, write).version
-
-
 def roll_back(place: Location, flags: list[str], folder: Path, withdraw: Callable[[], None]) -> int:
     """Publish two versions, withdraw the second, publish another one: the number that it got."""
-    publish_scale(place, FORMER)
-    publish_scale(place, NEW)
+    publish_colour(place, FORMER, MODEL)
+    publish_colour(place, NEW, MODEL)
     flags = [*flags, "--repository_poll_secs=1", "--precision=fp32"]
     with live_server(folder / "log", *flags) as server:
         wait_for(server, f"/v2/models/{MODEL}/ready")  # in s3-poll a server is ready without it
@@ -48,7 +41,7 @@ def roll_back(place: Location, flags: list[str], folder: Path, withdraw: Callabl
             wait_until(lambda: serves(server, MODEL, 2))
             withdraw()
             wait_until(lambda: serves(server, MODEL, 1))
-            number = publish_scale(place, NEXT)
+            number = publish_colour(place, NEXT, MODEL).version
             wait_until(lambda: serves(server, MODEL, number))
             found = load.stop()
     check_versions(found, [FORMER, NEW, NEXT])

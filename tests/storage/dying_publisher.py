@@ -1,15 +1,12 @@
-"""Publishing the colour classifier into a bucket, to its end or to a certain death."""
+"""A publisher into a bucket that kill -9 ends at a certain moment."""
 
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from functools import partial
 
 from contract.locations import Bucket
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-from trainer.publishing import PublishedVersion, publish
 
 DIES = """
 import os, signal, sys
@@ -29,12 +26,6 @@ else:
     Store.write = lambda self, key, content: die() if key == before else write(self, key, content)
 publish(Bucket(url), colour_config("m"), LABELS, write_colour_model)
 """
-
-
-def publish_colour(bucket: Bucket, scale: float = 16, name: str = "m") -> PublishedVersion:
-    """Publish it as the next version of `name`."""
-    write = partial(write_colour_model, scale=scale)
-    return publish(bucket, colour_config(name), LABELS, write)
 
 
 def publish_and_die(bucket: Bucket, before: str) -> None:

@@ -16,9 +16,10 @@ from server.runtime import Runtime
 from server.version import Version
 from server.watcher import Watcher
 from tests.repositories import explicit, policy, reason, states
+from tests.storage.dying_publisher import publish_and_die
 from tests.storage.local_s3 import LocalS3, new_clients
-from tests.storage.publishers import publish_and_die, publish_colour
 from tests.storage.served_bucket import look, served_bucket
+from tests.tiny_models import publish_colour
 
 
 def copies(cache: Path) -> set[str]:

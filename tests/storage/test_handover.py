@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,11 +13,10 @@ from contract.mirror import Mirror
 from contract.model_config import read_model_config
 from tests.live_server import live_server, start_server, wait_until
 from tests.steady_load import check_versions, index, picture_files, serves, steady_load
+from tests.storage.dying_publisher import publish_and_die
 from tests.storage.local_s3 import LocalS3, initialise_storage
-from tests.storage.publishers import publish_and_die, publish_colour
 from tests.storage.scaled_answers import FP32, expect_scale
-from tests.tiny_models import LABELS, colour_config, write_colour_model
-from trainer.publishing import publish
+from tests.tiny_models import LABELS, publish_colour, write_colour_model
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +67,12 @@ def test_a_version_without_a_slash_is_refused_where_it_brings_others(
 def test_what_the_initializer_links_from_a_volume_is_served(tmp_path: Path, place: str) -> None:
     volume = tmp_path / "volume"
     for scale in (1, 2):
-        publish_folder(volume, scale)
+        publish_colour(volume, scale)
     initialise_storage(f"file://{volume / place}", tmp_path / "models")
     assert all(path.is_symlink() for path in (tmp_path / "models").iterdir())
     flags = ["--model_dir", str(tmp_path / "models"), "--model_name", "m", *FP32]
     with live_server(tmp_path / "log", *flags) as server:
         expect_scale(server, 2)
-
-
-def publish_folder(volume: Path, scale: float) -> None:
-    publish(volume, colour_config("m"), LABELS, partial(write_colour_model, scale=scale))
 
 
 def test_a_version_published_into_the_bucket_takes_over_without_an_error(

@@ -23,8 +23,8 @@ from server.watcher import Watcher
 from tests.live_server import start_server, wait_for, wait_until
 from tests.repositories import states
 from tests.storage.local_s3 import LocalS3, new_clients
-from tests.storage.publishers import publish_colour
 from tests.storage.served_bucket import look, served_bucket
+from tests.tiny_models import publish_colour
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -9,9 +9,9 @@ import pytest
 from contract.bucket import Store
 from contract.errors import RepositoryError
 from contract.locations import Bucket
+from tests.storage.dying_publisher import publish_and_die
 from tests.storage.local_s3 import LocalS3, contents, keys, new_clients
-from tests.storage.publishers import publish_and_die, publish_colour
-from tests.tiny_models import colour_config, write_colour_model
+from tests.tiny_models import colour_config, publish_colour, write_colour_model
 from trainer.publishing import check_publishable, check_writable, publish
 
 SHARED = {"m/config.pbtxt", "m/labels.txt"}
