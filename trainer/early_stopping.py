@@ -28,9 +28,12 @@ def ends_early(values: Sequence[float | None], recipe: Recipe) -> bool:
     The epochs are watched from the first on; the least number of them only delays the end. Growth
     counts if it is above `early_stopping_min_delta`, as Keras' EarlyStopping has it, and not below
     `early_stopping_tolerance` times the best value so far, as SageMaker does. An epoch without the
-    metric, or with one that is no number, shows no growth.
+    metric, or with one that is no number, shows no growth; where no epoch has the metric, nothing
+    can be said of growth, and the training goes on.
     """
     if not recipe.early_stopping or len(values) < recipe.early_stopping_min_epochs:
+        return False
+    if all(value is None for value in values):
         return False
     best, waited = float("-inf"), 0
     for value in values:

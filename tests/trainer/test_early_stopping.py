@@ -50,6 +50,10 @@ def test_epochs_without_the_metric_show_no_growth() -> None:
     assert end_of([None, 0.1, None, float("nan")], early_stopping_patience=2) == 4
 
 
+def test_a_metric_that_no_epoch_has_ends_no_training() -> None:
+    assert end_of([None] * 5, early_stopping_patience=2) is None
+
+
 def test_training_is_over_after_its_last_epoch_or_before() -> None:
     wanted = ClassificationHyperparameters(
         num_train_epochs=3, early_stopping=True, early_stopping_patience=1

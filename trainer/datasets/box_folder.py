@@ -93,7 +93,10 @@ def _split(root: Path, found: BoxFolder, content: CocoFile) -> Split:
 def _held_out(found: BoxFolder, share: float) -> Mapping[str, CocoFile]:
     """The file's content in two."""
     content = found.content
-    places = held_out([image.file_name for image in content.images], share, found.path)
+    shown = {entry.image_id for entry in content.annotations.values() if not entry.iscrowd}
+    annotated = {place for place, image in enumerate(content.images) if image.id in shown}
+    names = [image.file_name for image in content.images]
+    places = held_out(names, share, found.path, annotated)
     ids = {content.images[place].id for place in places}
     return {
         name: replace(

@@ -11,7 +11,7 @@ from contract.labels import check_labels
 from trainer.datasets.coco_file import Annotation, Key
 from trainer.datasets.coco_objects import Objects, instance_of, objects_of, visible_part
 from trainer.datasets.coco_split import PictureFiles, Split, check_files
-from trainer.datasets.dataset import TRAIN, Dataset, Sample
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.errors import DatasetError, listed
 
 RESERVED: Final = "score"  # beside the box in {label: box, "score": 0.9}
@@ -57,9 +57,22 @@ def build_dataset(
         warnings=tuple(
             warning
             for name, one in found.items()
-            for warning in _warnings(splits[name], one, labels if name == TRAIN else ())
+            for warning in (
+                *_warnings(splits[name], one, labels if name == TRAIN else ()),
+                *(unmeasured(splits[name].path, one.samples) if name == VALIDATION else ()),
+            )
         ),
     )
+
+
+def unmeasured(where: object, samples: Sequence[Sample]) -> list[str]:
+    """A line where the validation shows nothing that a detector's main metric could be of."""
+    if any(not one.crowd for sample in samples for one in objects_of(sample).instances):
+        return []
+    return [
+        f"{where}: no picture of the validation shows an annotated object, so that no epoch has a "
+        "mAP: no epoch is the best, and early stopping does not end the training"
+    ]
 
 
 def place_of(key: Key) -> tuple[bool, int, str]:

@@ -7,7 +7,7 @@ A label is a category_id as text; of a manifest, the class's name where its meta
 else its index.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Final
 from trainer.datasets.annotated_picture import missing_files
 from trainer.datasets.box_folder import read_box_folders
 from trainer.datasets.class_names import class_names
-from trainer.datasets.coco_dataset import RESERVED
+from trainer.datasets.coco_dataset import RESERVED, unmeasured
 from trainer.datasets.coco_objects import objects_of
-from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset
+from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.datasets.held_out import held_out
 from trainer.datasets.manifest_boxes import box_samples
 from trainer.errors import BadChannel, DatasetError
@@ -68,15 +68,10 @@ def _read_manifests(
     entries = {TRAIN: list(read_manifest(train, workspace, by_reference=False))}
     if validation is not None:
         entries[VALIDATION] = list(read_manifest(validation, workspace, by_reference=False))
-    else:
-        names = [entry.picture.name for entry in entries[TRAIN]]
-        held = held_out(names, share, train.folder)
-        entries = {
-            split: [one for place, one in enumerate(entries[TRAIN]) if (place in held) == is_held]
-            for split, is_held in ((TRAIN, False), (VALIDATION, True))
-        }
     problems = tuple(problem for found in entries.values() for problem in missing_files(found))
     samples = {split: box_samples(found) for split, found in entries.items()}
+    if validation is None:
+        samples = _without_held_out(samples[TRAIN], share, train.folder)
     last = max(
         (one.label for found in samples.values() for s in found for one in objects_of(s).instances),
         default=0,
@@ -89,4 +84,17 @@ def _read_manifests(
         labels,
         samples,
         problems,
+        tuple(unmeasured((validation or train).folder, samples[VALIDATION])),
     ).without({problem.path for problem in problems})
+
+
+def _without_held_out(
+    samples: Sequence[Sample], share: float, where: Path
+) -> dict[str, tuple[Sample, ...]]:
+    """The training's samples in two."""
+    annotated = {place for place, sample in enumerate(samples) if objects_of(sample).instances}
+    held = held_out([sample.path.name for sample in samples], share, where, annotated)
+    return {
+        split: tuple(one for place, one in enumerate(samples) if (place in held) == is_held)
+        for split, is_held in ((TRAIN, False), (VALIDATION, True))
+    }

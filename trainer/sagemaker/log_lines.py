@@ -71,13 +71,14 @@ def segmentation_lines(epoch: Epoch) -> list[str]:
 
 
 def detection_lines(epoch: Epoch) -> list[str]:
-    """The loss of the training, and the two parts of the validation's."""
+    """The loss of the training, the two parts of the validation's, and the mAP if there is one."""
     # `loss=([0-9\\.]+).` takes the number before the comma, and must find no other one.
     parts = [
         *(f"loss={value:.6f}" for name, value in epoch.trained.items() if name == "loss"),
         f"Val_localization={epoch.validated['loss_localization']:.6f}",
         f"Val_classification={epoch.validated['loss_classification']:.6f}",
-        f"Val_mAP={epoch.validated['map']:.6f}",
+        # Without an object in the validation there is none.
+        *(f"Val_mAP={value:.6f}" for name, value in epoch.validated.items() if name == "map"),
     ]
     return [f"Time cost={epoch.seconds:.3f}", ", ".join(parts)]
 

@@ -85,6 +85,55 @@ def test_without_a_validation_a_fixed_share_is_held_out(coco: Dataset, tmp_path:
     assert turned.splits["validation"] == found.splits["validation"], "the order does not matter"
 
 
+def keep_objects_of(content: dict[str, Any], images: set[int]) -> None:
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] in images]
+
+
+@pytest.mark.parametrize("shown", [{0, 10}, {20, 50}, {30, 40}])
+def test_pictures_with_objects_are_on_both_sides_of_what_is_held_out(
+    coco: Dataset, tmp_path: Path, shown: set[int]
+) -> None:
+    write_boxes(coco, tmp_path / "training", "train")
+    change(tmp_path / "training", lambda content: keep_objects_of(content, shown))
+    lines = ground_truth(coco, "train")
+    for index, line in enumerate(lines):
+        if 10 * index not in shown:
+            line["bounding-box"]["annotations"] = []
+    (tmp_path / "manifest" / "training").mkdir(parents=True)
+    manifest = tmp_path / "manifest" / "training" / "boxes.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    for root in (tmp_path, tmp_path / "manifest"):
+        found = read_detection(channels(root, None, "training"), tmp_path / "workspace")
+        assert {split: len(samples) for split, samples in found.splits.items()} == {
+            "train": 5,
+            "validation": 1,
+        }
+        for samples in found.splits.values():
+            assert sum(bool(objects_of(sample).instances) for sample in samples) == 1
+        assert not any("no picture of the validation" in line for line in found.warnings)
+
+
+def test_a_validation_without_objects_is_warned_of(coco: Dataset, tmp_path: Path) -> None:
+    write_boxes(coco, tmp_path / "training", "train")
+    change(tmp_path / "training", lambda content: keep_objects_of(content, {0}))
+    lines = ground_truth(coco, "train")
+    for line in lines:
+        line["bounding-box"]["annotations"] = []
+    for split in ("training", "validation"):
+        (tmp_path / "manifest" / split).mkdir(parents=True)
+        manifest = tmp_path / "manifest" / split / "boxes.jsonl"
+        manifest.write_text("\n".join(map(json.dumps, lines)))
+    folder = read_detection(channels(tmp_path, None, "training"), tmp_path)
+    given = channels(tmp_path / "manifest", None, "training", "validation")
+    manifest_found = read_detection(given, tmp_path)
+    told = (
+        "no picture of the validation shows an annotated object, so that no epoch has a mAP: no "
+        "epoch is the best, and early stopping does not end the training"
+    )
+    assert f"{tmp_path}/training/annotations.json: {told}" in folder.warnings
+    assert f"{tmp_path}/manifest/validation: {told}" in manifest_found.warnings
+
+
 @pytest.mark.parametrize(
     ("edit", "told"),
     [

@@ -224,3 +224,18 @@ def test_a_detection_job(
     assert len(numbers(capsys.readouterr().out, r"Val_localization=([0-9\\.]+)")) == 1
     assert json.loads((folders.model / "labels_info.json").read_text()) == {"labels": ["part"]}
     assert "unheard_of: unknown option" in caplog.text
+
+
+def test_a_detection_job_whose_validation_shows_no_object_leaves_its_last_epochs_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = detection_job(tmp_path)
+    path = folders.data / "training" / "annotations.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["annotations"][1:]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    trained(folders, "object-detection")
+    out = capsys.readouterr().out
+    assert len(numbers(out, r"Val_localization=([0-9\\.]+)")) == 1
+    assert "Val_mAP" not in out
+    assert "no picture of the validation shows an annotated object" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from tests.trainer.sagemaker.job import asked
-from trainer.sagemaker.log_lines import LogLines, mean_by_steps
+from trainer.sagemaker.log_lines import Epoch, LogLines, detection_lines, mean_by_steps
 from trainer.tasks import TaskName
 
 HEAD: Final = r"\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] "
@@ -107,6 +107,13 @@ def test_classification_has_the_lines_of_mxnet(
         "Epoch[18] train:accuracy=0.750000, train:top_k_accuracy_2=0.900000, "
         "validation:accuracy=0.875000, validation:top_k_accuracy_2=0.968750",
     ]
+
+
+def test_a_validation_without_objects_has_a_line_without_map() -> None:
+    validated = dict(EVALUATED["object-detection"])
+    del validated["map"]
+    _, line = detection_lines(Epoch(0, 1.0, {"loss": 0.6}, validated))
+    assert line == "loss=0.600000, Val_localization=0.000012, Val_classification=0.400000"
 
 
 @pytest.mark.parametrize("task", EVALUATED)
