@@ -78,8 +78,9 @@ class Server(kserve.ModelServer):
         interceptors = [tracing.interceptor()] if tracing else []
         self._grpc = GrpcServer(v2, self._surfaces, options, interceptors)
         self._metrics = metrics
+        self._http = guarded(options.http_max_header_size, options.http_read_timeout)
         self._metrics_server = (
-            MetricsServer(metrics, options.metrics_port)
+            MetricsServer(metrics, options.metrics_port, self._http)
             if metrics and options.metrics_port
             else None
         )
@@ -192,9 +193,8 @@ class Server(kserve.ModelServer):
         if self._tracing is not None:
             app = self._tracing.asgi(app, inference_routes(routes))
         self._rest_server.config.app = app
-        self._rest_server.config.http = guarded(
-            self._options.http_max_header_size, self._options.http_read_timeout
-        )
+        self._rest_server.config.http = self._http
+        self._rest_server.config.ws = "none"
         self._rest_server.config.host = every_address()
         self._rest_server._server.capture_signals = contextlib.nullcontext
         await self.servers[0]

@@ -1,9 +1,10 @@
-"""uvicorn's HTTP protocol with what it lacks: limits of headers and slowness, word of departures.
+"""uvicorn's HTTP protocol with what it lacks: limits, word of departures, no upgrades.
 
 A client that sends a request too slowly, or never to its end, would keep its connection for ever,
 and there are only so many of them; one that does not read its answer would keep that. ASGI tells
 that a client left only to who asks for the next message, which takes a task for each request; here
-it is a call.
+it is a call. A header Upgrade, which may be ignored (RFC 9110, 7.8), would be the end of HTTP in the
+connection to the parser: what follows, the request's own body too, would be read as a new request.
 """
 
 import asyncio
@@ -11,9 +12,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+import httptools
 import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_NO_REQUEST: Final = "Invalid HTTP request received."
 
 _BESIDE: Final = 4
 """Bytes of a header beside its name and value."""
@@ -36,6 +40,8 @@ def departures_of(scope: Scope) -> set[Callable[[], None]]:
 class GuardedHttp(HttpToolsProtocol):
     """Ends connections whose requests are too large of header or too slow, or answers not read.
 
+    A request that asks for an upgrade is answered as one that does not.
+
     Attributes:
         max_header_bytes: Largest request line and headers together.
         read_timeout_s: How long the header may take altogether, and each pause in a body, and in
@@ -51,6 +57,7 @@ class GuardedHttp(HttpToolsProtocol):
     _reading = False
     _in_body = False
     _body_came = False
+    _refusal: bytes | None = None
     _slow: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -79,10 +86,18 @@ class GuardedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of a request, or of several."""
+        """Take a part of a request, or of several; none behind what is refused."""
+        if self._refusal is not None:
+            return
         self._chunk_bytes = len(data)
         begins_with = self._begun + (not self._reading)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning(_NO_REQUEST)
+            self.send_400_response(_NO_REQUEST)
+            return
         if not self._reading or self.transport.is_closing():
             return
         if self._in_body:
@@ -109,9 +124,9 @@ class GuardedHttp(HttpToolsProtocol):
             headers = sum(len(name) + len(value) + _BESIDE for name, value in self.headers)
             self._header_bytes = headers + len(self.url)
             if self._header_bytes > self.max_header_bytes:
-                raise ValueError("too large a header")  # uvicorn calls send_400_response
-        self._in_body, self._body_came = True, False
+                raise ValueError("too large a header")  # data_received refuses it
         super().on_headers_complete()
+        self._in_body, self._body_came = True, False
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -133,10 +148,12 @@ class GuardedHttp(HttpToolsProtocol):
         held_back = self.expect_100_continue and self._reading and not self._body_came
         if held_back and self.cycle.response_complete:  # not one before it
             self.transport.close()
+        if self._refusal is not None and not self.pipeline and not self.transport.is_closing():
+            self._refuse(self._refusal)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be read as a request, and close the connection."""
+        """Answer what cannot be read as a request, behind the answers before, and close the connection."""
         status, error = HTTPStatus.BAD_REQUEST, msg
         if self._header_bytes > self.max_header_bytes:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -149,8 +166,51 @@ class GuardedHttp(HttpToolsProtocol):
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self._stop_expecting()
+        self._refusal = head.encode() + body
+        of_a_body = self._reading and self._in_body
+        if of_a_body and self.pipeline:  # its request is the last there, and not begun
+            self.pipeline.popleft()
+        elif of_a_body and self.cycle.response_started:
+            self.transport.close()
+        elif of_a_body or self.cycle is None or self.cycle.response_complete:
+            self._refuse(self._refusal)
+
+    def _refuse(self, refusal: bytes) -> None:
+        self.transport.write(refusal)
         self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Whether uvicorn leaves a request alone that asks for an upgrade: it is begun again."""
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        """Parse `data`; begin a request with an Upgrade again, in a new parser without that header.
+
+        The old parser has passed its body over. It takes no header of more than one line, so that the
+        headers it told are the same when written as lines again.
+        """
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+            else:
+                return
+            head = self._head_without_upgrade()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.feed_data(head)
+
+    def _head_without_upgrade(self) -> bytes:
+        """The request line and headers that were read, but for Upgrade."""
+        method, version = self.scope["method"], self.scope["http_version"]
+        if method == "CONNECT":  # an upgrade by itself
+            raise httptools.HttpParserError
+        lines = [b"%s %s HTTP/%s" % (method.encode(), self.url, version.encode())]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _expect(self) -> None:
         self._stop_expecting()

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from server.listening import every_address
 from server.metrics import CONTENT_TYPE, Metrics
+from server.protocol.guarded_http import GuardedHttp
 from server.protocol.packed_answers import PackedAnswers
 
 
@@ -40,12 +41,19 @@ class MetricsServer:
     Args:
         page: Their route.
         port: Where to listen.
+        http: The protocol of its connections.
     """
 
-    def __init__(self, page: MetricsPage, port: int) -> None:
+    def __init__(self, page: MetricsPage, port: int, http: type[GuardedHttp]) -> None:
         app = Starlette(routes=list(page.routes()), middleware=[Middleware(PackedAnswers)])
         config = uvicorn.Config(
-            app, host=every_address(), port=port, log_config=None, access_log=False
+            app,
+            host=every_address(),
+            port=port,
+            http=http,
+            ws="none",
+            log_config=None,
+            access_log=False,
         )
         self._server = _SignalFreeServer(config)
 

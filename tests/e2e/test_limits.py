@@ -211,6 +211,11 @@ def test_what_is_no_request(limited: LiveServer) -> None:
             b"POST /inference HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{", id="of the body"
         ),
         pytest.param(
+            b"POST /inference HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n{",
+            id="of the body of an upgrade",
+        ),
+        pytest.param(
             b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\nGET /v2", id="of a second request"
         ),
     ],
