@@ -22,6 +22,7 @@ from server.decoder import Base64Text, PictureFile
 from server.errors import RequestError
 from server.input_check import check_asked, check_count
 from server.json_text import parse_json_with_arrays
+from server.long_arrays import LongArray
 from server.long_strings import LongString
 from server.media_types import JSON
 from server.protocol.http import response_of
@@ -176,7 +177,7 @@ def _parse_input(entry: object, binary: memoryview, target: Target) -> tuple[Ten
     name, datatype, shape = (entry.get(key) for key in ("name", "datatype", "shape"))
     if not (isinstance(name, str) and isinstance(datatype, str) and isinstance(shape, list)):
         raise RequestError('each of "inputs" needs "name", "datatype" and "shape"')
-    parameters = _parameters(entry)
+    parameters = _own_parameters(entry)
     place = _place_of_data(entry, parameters)
     if place == "binary_data_size":
         size = unsigned(parameters, place)
@@ -188,10 +189,13 @@ def _parse_input(entry: object, binary: memoryview, target: Target) -> tuple[Ten
         return tensor_from_raw(name, datatype, shape, binary[:size], target.config.name), size
     if slot := slot_of(parameters, target.memory):
         return tensor_from_slot(name, datatype, shape, slot, target.config.name), 0
+    data = entry["data"]
+    if not isinstance(data, list | LongArray):
+        raise RequestError("Unable to parse 'data': attempt to access JSON non-array as array")
     if datatype == BYTES:
-        elements = _elements(name, entry["data"], pictures=target.pictures)
+        elements = _elements(name, data, pictures=target.pictures)
         return bytes_tensor(name, shape, elements, target.config.name), 0
-    return tensor_from_json(name, datatype, shape, entry["data"]), 0
+    return tensor_from_json(name, datatype, shape, data), 0
 
 
 def _place_of_data(entry: Mapping[str, object], parameters: Parameters) -> str:
@@ -216,7 +220,7 @@ def _parse_outputs(entries: object) -> dict[str, Parameters]:
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise RequestError('"outputs" must be a list of objects with a "name"')
-        parameters = asked[entry["name"]] = _parameters(entry)
+        parameters = asked[entry["name"]] = _own_parameters(entry)
         if "shared_memory_region" in parameters and flag(parameters, "binary_data"):
             raise RequestError("Output can't set both 'shared_memory_region' and 'binary_data'")
     return asked
@@ -240,6 +244,11 @@ def _elements(name: str, data: object, *, pictures: bool) -> list[PictureFile]:
             encoded = item.encoded if isinstance(item, LongString) else item.encode
             elements.append(Base64Text(item) if pictures else encoded())
     return elements
+
+
+def _own_parameters(entry: Mapping[str, object]) -> Parameters:
+    """The parameters of an input or an output; as with Triton, null is none."""
+    return {} if entry.get("parameters", {}) is None else _parameters(entry)
 
 
 def _parameters(entry: Mapping[str, object]) -> Parameters:

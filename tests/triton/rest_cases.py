@@ -106,6 +106,11 @@ def _infer() -> Iterator[Case]:
     yield Case(
         "no strings", "/v2/models/strings/infer", request(tensor("text", "BYTES", [1, 0], []))
     )
+    first, second = simple_inputs()
+    body = request(
+        {**first, "parameters": None}, second, outputs=[{"name": "OUTPUT0", "parameters": None}]
+    )
+    yield Case("tensors of null parameters", SIMPLE, body)
     yield from _datatypes()
     rows = request(tensor("rows", "FP32", [2, 3], [1, 2, 3, 4, 5, 6]))
     yield Case("no batch axis", "/v2/models/unbatched/infer", rows)
@@ -171,6 +176,9 @@ def _binary() -> Iterator[Case]:
     head = tensor("text", "BYTES", [1, 2], parameters={"binary_data_size": len(strings)})
     body = with_binary(request(head, **out), strings)
     yield Case("binary strings", "/v2/models/strings/infer", *body)
+    head = tensor("text", "BYTES", [1, 0], parameters={"binary_data_size": 0})
+    body = with_binary(request(head, **out))
+    yield Case("no binary strings", "/v2/models/strings/infer", *body)
     other = b"\x02\0\0\0\xff\xfe\0\0\0\0"
     head = tensor("text", "BYTES", [1, 2], parameters={"binary_data_size": len(other)})
     body = with_binary(request(head, **out), other)

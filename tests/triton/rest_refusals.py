@@ -59,6 +59,11 @@ def _bad_data() -> Iterator[Case]:
     yield Case("wrong shape without batch axis", "/v2/models/unbatched/infer", body)
     body = request(tensor("rows", "FP32", [3], [1] * 3))
     yield Case("wrong rank without batch axis", "/v2/models/unbatched/infer", body)
+    for value in (5, True, "5"):
+        body = request(tensor("number", "FP32", [1, 1], value))
+        yield Case(f"data of no list, {value!r}", "/v2/models/versions/infer", body)
+    body = request(tensor("text", "BYTES", [1, 1], "abc"))
+    yield Case("data of no list, a string", "/v2/models/strings/infer", body)
     region = {"shared_memory_region": "nobody", "shared_memory_byte_size": 64}
     body = request({**tensor("INPUT0", "INT32", [1, 16]), "parameters": region}, second)
     yield Case("input in an unknown region", SIMPLE, body)
