@@ -98,7 +98,7 @@ class Region:
         """
         if offset >= self.byte_size:
             raise RequestError(f"Invalid offset for shared memory region: '{self.name}'")
-        if offset + byte_size > self.byte_size:
+        if not 0 < offset + byte_size <= self.byte_size:
             raise RequestError(
                 f"Invalid offset + byte size for shared memory region: '{self.name}'"
             )

@@ -14,7 +14,7 @@ from server.json_numbers import Numbers
 from server.protocol import oip_pb2 as oip
 from server.protocol.long_contents import LongContents
 from server.protocol.parameters import Parameters, classes_of, schedule_of
-from server.protocol.slots import slot_of, tensor_from_slot
+from server.protocol.slots import REGION, tensor_from_slot, whole_slot_of
 from server.protocol.wire import prefix, split_raw
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import (
@@ -119,7 +119,7 @@ def parse_infer_request(
         priority=priority,
         timeout_us=timeout_us,
     )
-    slots = {name: slot_of(parameters, memory) for name, parameters in asked.items()}
+    slots = {name: whole_slot_of(name, parameters, memory) for name, parameters in asked.items()}
     return ParsedMessage(request, {name: slot for name, slot in slots.items() if slot})
 
 
@@ -182,7 +182,7 @@ def _parse_inputs(received: ReceivedInfer, memory: SharedMemory) -> tuple[Tensor
     taken = 0
     inputs = []
     for index, entry in enumerate(message.inputs):
-        slot = slot_of(parameters_of(entry.parameters), memory) if entry.parameters else None
+        slot = _input_slot(message, entry, memory) if entry.parameters else None
         if slot is not None:
             inputs.append(
                 tensor_from_slot(entry.name, entry.datatype, entry.shape, slot, message.model_name)
@@ -207,6 +207,21 @@ def _parse_inputs(received: ReceivedInfer, memory: SharedMemory) -> tuple[Tensor
             f"expected {taken} raw_input_contents for model '{message.model_name}', got {len(raw)}"
         )
     return tuple(inputs)
+
+
+def _input_slot(
+    message: oip.ModelInferRequest,
+    entry: oip.ModelInferRequest.InferInputTensor,
+    memory: SharedMemory,
+) -> Slot | None:
+    """The shared memory that an input lies in, if its parameters name any."""
+    parameters = parameters_of(entry.parameters)
+    if REGION in parameters and entry.HasField("contents"):
+        raise RequestError(
+            "unexpected 'content' provided when using shared memory for input tensor "
+            f"'{entry.name}' for model '{message.model_name}'"
+        )
+    return whole_slot_of(entry.name, parameters, memory)
 
 
 def _from_bytes(

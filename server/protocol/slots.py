@@ -4,11 +4,16 @@ Source: Triton's extension shared memory.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from server.errors import RequestError
 from server.protocol.parameters import Parameters, unsigned
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import Tensor, check_raw, tensor_from_raw
+
+REGION: Final = "shared_memory_region"
+_OFFSET: Final = "shared_memory_offset"
+_BYTE_SIZE: Final = "shared_memory_byte_size"
 
 
 def slot_of(parameters: Parameters, memory: SharedMemory) -> Slot | None:
@@ -18,13 +23,32 @@ def slot_of(parameters: Parameters, memory: SharedMemory) -> Slot | None:
         RegionNotFound: There is no such region.
         RequestError: The region does not hold those bytes.
     """
-    if "shared_memory_region" not in parameters:
+    if REGION not in parameters:
         return None
-    name = parameters["shared_memory_region"]
+    name = parameters[REGION]
     if not isinstance(name, str):
-        raise RequestError(f"Unable to parse 'shared_memory_region': got {str(name)[:40]!r}")
-    offset = unsigned(parameters, "shared_memory_offset")
-    return memory.slot(name, offset, unsigned(parameters, "shared_memory_byte_size"))
+        raise RequestError(f"Unable to parse '{REGION}': got {str(name)[:40]!r}")
+    return memory.slot(name, unsigned(parameters, _OFFSET), unsigned(parameters, _BYTE_SIZE))
+
+
+def whole_slot_of(tensor: str, parameters: Parameters, memory: SharedMemory) -> Slot | None:
+    """As `slot_of`, of parameters that must be complete, which Triton asks over gRPC alone.
+
+    Raises:
+        RegionNotFound: There is no such region.
+        RequestError: The region does not hold those bytes; a parameter lacks another.
+    """
+    region = REGION in parameters
+    for name in (_OFFSET, _BYTE_SIZE):
+        if name in parameters and not region:
+            raise RequestError(
+                f"'{name}' can not be specified without '{REGION}' parameter for tensor '{tensor}'"
+            )
+    if region and _BYTE_SIZE not in parameters:
+        raise RequestError(
+            f"'{_BYTE_SIZE}' must be specified along with '{REGION}' parameter for tensor '{tensor}'"
+        )
+    return slot_of(parameters, memory)
 
 
 def tensor_from_slot(

@@ -90,6 +90,7 @@ class ModelRepository:
         self, request: oip.RepositoryIndexRequest
     ) -> oip.RepositoryIndexResponse:
         """Every version of every model with its state, and the reason if it is not served."""
+        _refuse_repository(request.repository_name)
         return oip.RepositoryIndexResponse(
             models=[
                 oip.RepositoryIndexResponse.ModelIndex(
@@ -148,11 +149,7 @@ def _split(
     Raises:
         RequestError: A parameter is unknown, or of another type.
     """
-    config = parameters.get("config")
-    if config is not None and not isinstance(config, str):
-        raise RequestError(
-            "parameter 'config' is no string; expected the configuration as JSON text"
-        )
+    config: str | None = None
     files: dict[str, bytes] = {}
     for name, value in parameters.items():
         if name.startswith(_FILE):
@@ -161,6 +158,12 @@ def _split(
             raise RequestError(
                 f"load parameter '{name[:40]}' is unknown; expected config or file:<path>"
             )
+        elif not isinstance(value, str):
+            raise RequestError(
+                "parameter 'config' is no string; expected the configuration as JSON text"
+            )
+        else:
+            config = value
     return config, files
 
 

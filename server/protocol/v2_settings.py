@@ -55,6 +55,8 @@ class Settings:
     async def log_settings(self, request: oip.LogSettingsRequest) -> oip.LogSettingsResponse:
         """The log's settings, changed first by those that are given."""
         given: Mapping[str, Json] = dict(parameters_of(request.settings))  # type: ignore[arg-type]
+        if without := [name for name, setting in given.items() if setting is None]:
+            raise RequestError(f"log setting '{without[0][:40]}' has no value")
         self._v2.logs.update(given)
         value = oip.LogSettingsResponse.SettingValue
         settings = {}

@@ -57,6 +57,9 @@ def test_a_range_outside_of_its_region_is_refused(
         region.check(16, 0)
     with pytest.raises(RequestError, match=r"Invalid offset \+ byte size"):
         region.check(1, 16)
+    with pytest.raises(RequestError, match=r"Invalid offset \+ byte size"):
+        region.check(0, 0)
+    region.check(1, 0)
 
 
 @pytest.mark.parametrize(("offset", "size"), [(0, 65), (60, 5), (64, 1), (0, 0), (1 << 63, 1)])

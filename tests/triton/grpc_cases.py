@@ -194,6 +194,17 @@ def _parameters() -> Iterator[RpcCase]:
     region["shared_memory_byte_size"] = {"int64_param": 64}
     inputs = [{**_FIRST, "parameters": region}, _TYPED["inputs"][1]]
     yield _infer("input in an unknown region", inputs=inputs)
+    inputs = [{**_TYPED["inputs"][0], "parameters": region}, _TYPED["inputs"][1]]
+    yield _infer("input in a region and in the message", inputs=inputs)
+    for key in region:
+        one = {name: value for name, value in region.items() if name != key}
+        inputs = [{**_FIRST, "parameters": one}, _TYPED["inputs"][1]]
+        yield _infer(f"input without {key}", inputs=inputs)
+        asked = [{"name": "OUTPUT0", "parameters": one}]
+        yield _infer(f"output without {key}", **_TYPED, outputs=asked)
+    offset = {"shared_memory_offset": {"int64_param": 0}}
+    asked = [{"name": "OUTPUT0", "parameters": offset}]
+    yield _infer("output with an offset alone", **_TYPED, outputs=asked)
 
 
 def _bad_inputs() -> Iterator[RpcCase]:

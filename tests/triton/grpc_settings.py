@@ -22,6 +22,7 @@ def _settings() -> Iterator[RpcCase]:
         ("log_verbose_level", {"string_param": "1"}),
         ("log_info", {"bool_param": True}),
         ("log_info", {"string_param": "x"}),
+        ("log_info", {}),
         ("log_format", {"string_param": "ISO8601"}),
         ("log_format", {"string_param": "default"}),
         ("log_format", {"string_param": "xml"}),
@@ -57,6 +58,7 @@ def _settings() -> Iterator[RpcCase]:
 def _repository() -> Iterator[RpcCase]:
     yield rpc("index", "RepositoryIndex")
     yield rpc("index ready", "RepositoryIndex", ready=True)
+    yield rpc("index of a repository", "RepositoryIndex", repository_name="r")
     yield rpc("load nobody", "RepositoryModelLoad", model_name="nobody")
     yield rpc("unload nobody", "RepositoryModelUnload", model_name="nobody")
     for flag in ({"int64_param": 1}, {"bool_param": True}):
@@ -67,6 +69,7 @@ def _repository() -> Iterator[RpcCase]:
     for key, value in (
         ("config", {"string_param": "{"}),
         ("config", {"bool_param": True}),
+        ("config", {}),
         ("config", {"string_param": json.dumps({"what": 1})}),
         ("file:1/model.onnx", {"bytes_param": "AAAA"}),
         ("x", {"string_param": "1"}),

@@ -80,7 +80,13 @@ def _repository() -> Iterator[Case]:
         body = json.dumps({"parameters": {"unload_dependents": value}}).encode()
         yield Case(f"unload with dependents {value}", f"{models}/picked/unload", body)
     yield Case("load what was unloaded", f"{models}/picked/load", b"")
-    parameters: list[Any] = [{"config": "{"}, {"config": 5}, {"config": '{"what": 1}'}, {"x": "1"}]
+    parameters: list[Any] = [
+        {"config": "{"},
+        {"config": 5},
+        {"config": None},
+        {"config": '{"what": 1}'},
+        {"x": "1"},
+    ]
     parameters += [{"file:1/model.onnx": "AAAA"}, {"config": '{"max_batch_size": -1}'}, 5]
     for each in parameters:
         body = json.dumps({"parameters": each}).encode()
