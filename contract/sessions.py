@@ -18,6 +18,7 @@ import onnxruntime as ort
 from contract.choice import Choice, Machine, Provider
 from contract.engines import PROFILES
 from contract.errors import ProviderError
+from contract.external_data import read_external_data
 from contract.hardware import cuda_device_count, read_cpu_flags
 from contract.tuning import Tuning
 
@@ -88,6 +89,10 @@ def open_session(launch: Launch) -> ort.InferenceSession:
     try:
         if choice.provider in ("cuda", "tensorrt"):
             _preload_libraries(choice.provider)
+        data = read_external_data(launch.path)  # which onnxruntime copies while it opens
+        options.add_external_initializers_from_files_in_memory(
+            list(data), list(data.values()), [content.nbytes for content in data.values()]
+        )
         session = _open(launch.path, options, providers, choice)
     except Exception as err:  # onnxruntime's errors share no base class below Exception
         raise ProviderError(f"{launch.path}: onnxruntime cannot load it: {err}") from err

@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from contract import onnx_operators
-from contract.onnx_operators import MOST_FIELDS, read_operators
+from contract import onnx_fields
+from contract.onnx_fields import MOST_FIELDS
+from contract.onnx_operators import read_operators
 from tests.tiny_models import write_colour_model
 
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
@@ -69,14 +70,14 @@ def test_a_file_of_nothing_but_fields_is_not_read_to_its_end(
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(field * (2 * MOST_FIELDS))
-    read, varint = 0, onnx_operators._varint
+    read, varint = 0, onnx_fields._varint
 
     def counted(file: BinaryIO) -> tuple[int, int]:
         nonlocal read
         read += 1
         return varint(file)
 
-    monkeypatch.setattr(onnx_operators, "_varint", counted)
+    monkeypatch.setattr(onnx_fields, "_varint", counted)
     assert read_operators(path) == frozenset()
     assert read <= 2 * looked_at
 
@@ -86,11 +87,11 @@ def test_a_file_that_becomes_shorter_while_it_is_read_harms_nobody(
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\x08\0" * 100_000)
-    varint = onnx_operators._varint
+    varint = onnx_fields._varint
 
     def shortened(file: BinaryIO) -> tuple[int, int]:
         path.write_bytes(b"")
         return varint(file)
 
-    monkeypatch.setattr(onnx_operators, "_varint", shortened)
+    monkeypatch.setattr(onnx_fields, "_varint", shortened)
     assert read_operators(path) == frozenset()
