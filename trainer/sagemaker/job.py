@@ -56,8 +56,9 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
     unread = unread_note(job.container.channels, job.settings.algorithm, job.asked.channels)
     for note in [*job.asked.notes(host), *unread]:
         logger.warning("event=note %s", note)
-    if job.start is not None:  # its head, too: of as many classes, whatever these are called
-        recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
+    if job.start is not None:
+        if recipe.reinitialize_top_layer == "auto":  # of as many classes, whatever they are called
+            recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
         if recipe.pretrained:
             logger.warning("event=note use_pretrained_model: the model channel's weights go before")
     accompany = partial(copy_checkpoint, architecture=job.architecture)

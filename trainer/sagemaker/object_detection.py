@@ -118,7 +118,10 @@ class ObjectDetection(SageMakerHyperparameters):
     )
     reinitialize_top_layer: Literal["Auto", "True", "False"] = Field(
         default="Auto",
-        description="Auto: the head starts anew on other weights than the `model` channel's",
+        description=(
+            "Auto: the head starts anew on other weights than the `model` channel's; True: on those, "
+            "too"
+        ),
     )
     train_only_on_top_layer: MaybeTruth = Field(
         default=None,
