@@ -177,6 +177,11 @@ def test_weights_are_the_pictures_without_a_label_for_one_with_it() -> None:
     assert positive_weights(samples, 3).tolist() == pytest.approx([1 / 3, 3, 1])
 
 
+def test_a_label_that_every_picture_has_counts_as_it_is() -> None:
+    samples = [Sample(Path("x"), target) for target in ((0, 1), (0,), (0,))]
+    assert positive_weights(samples, 3).tolist() == [1, 2, 1]
+
+
 @pytest.mark.parametrize(
     "options", [{"use_weighted_loss": "true"}, {"multi_label": "true", "top_k": "2"}]
 )

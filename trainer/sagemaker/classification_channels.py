@@ -8,6 +8,7 @@ classes are named by their indices, as SageMaker's answers tell them by place al
 manifest's metadata name every class, by these names.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -54,9 +55,8 @@ def read_classification(
         raise DatasetError(*listed(faults))
     problems = tuple(problem for found in entries.values() for problem in missing_files(found))
     labels = class_names(chain.from_iterable(entries.values()), num_classes)
-    dataset = Dataset(
-        common_folder(splits), labels, samples, problems, _warnings(samples, labels), declared=True
-    )
+    warnings = _warnings(samples, labels, multi_label=multi_label)
+    dataset = Dataset(common_folder(splits), labels, samples, problems, warnings, declared=True)
     return dataset.without({problem.path for problem in problems})
 
 
@@ -94,16 +94,22 @@ def _label_format(channel: Channel) -> LabelFormat:
             )
 
 
-def _warnings(samples: Mapping[str, Sequence[Sample]], labels: Sequence[str]) -> tuple[str, ...]:
-    """The classes of num_classes that a split does not show."""
+def _warnings(
+    samples: Mapping[str, Sequence[Sample]], labels: Sequence[str], *, multi_label: bool
+) -> tuple[str, ...]:
+    """The classes that no picture of a split shows; of any number a picture, those in every one."""
     lines = []
     for split, found in samples.items():
-        shown: set[object] = set()
+        shown: Counter[object] = Counter()
         for sample in found:
-            shown.update(sample.target if isinstance(sample.target, tuple) else {sample.target})
-        if hidden := [name for index, name in enumerate(labels) if index not in shown]:
+            shown.update(sample.target if isinstance(sample.target, tuple) else (sample.target,))
+        if hidden := [name for index, name in enumerate(labels) if not shown[index]]:
             some = ", ".join(listed(hidden))
             lines.append(f"channel {split}: no picture of {len(hidden)} classes: {some}")
+        everywhere = [name for index, name in enumerate(labels) if shown[index] == len(found)]
+        if multi_label and everywhere:
+            some = ", ".join(listed(everywhere))
+            lines.append(f"channel {split}: no picture without {len(everywhere)} classes: {some}")
     return tuple(lines)
 
 

@@ -212,12 +212,13 @@ def _with_sets(dataset: Dataset) -> Dataset:
 
 
 def positive_weights(samples: Sequence[Sample], count: int) -> Tensor:
-    """Pictures without each label for one with it, [K]; 1 for a label that no picture has.
+    """Pictures without each label for one with it, [K]; 1 for one that none has, or every one.
 
     A label's loss is then as large over all pictures that have it as over all others.
     """
     there = np.bincount([index for one in samples for index in indices_of(one)], minlength=count)
-    weights = np.divide(len(samples) - there, there, out=np.ones(count), where=there > 0)
+    told = (there > 0) & (there < len(samples))  # of every picture's label, 0 would learn nothing
+    weights = np.divide(len(samples) - there, there, out=np.ones(count), where=told)
     return torch.tensor(weights, dtype=torch.float32)
 
 

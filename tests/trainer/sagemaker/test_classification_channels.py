@@ -230,6 +230,20 @@ def test_classes_that_no_picture_shows_are_kept_and_told(folder: Dataset, tmp_pa
     assert load_task("image-classification").faults(found) == []
 
 
+def test_classes_that_every_picture_shows_are_told(folder: Dataset, tmp_path: Path) -> None:
+    write_records(folder, tmp_path, lambda index: [0, 1, int(index == 2), int(index == 3)])
+    given = channels(tmp_path, None, "train", "validation")
+    found = read_classification(given, 4, multi_label=True, workspace=tmp_path)
+    assert found.warnings == tuple(
+        told
+        for split in ("train", "validation")
+        for told in (
+            f"channel {split}: no picture of 1 classes: 0",
+            f"channel {split}: no picture without 1 classes: 1",
+        )
+    )
+
+
 def test_channels_that_are_missing_the_same_or_of_another_content_are_told(
     folder: Dataset, tmp_path: Path
 ) -> None:
