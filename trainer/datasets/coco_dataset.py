@@ -58,7 +58,8 @@ def build_dataset(
             warning
             for name, one in found.items()
             for warning in (
-                *_warnings(splits[name], one, labels if name == TRAIN else ()),
+                *unlike_boxes(splits[name].path, _places(one.dropped), _places(one.clipped)),
+                *(unshown(splits[name].path, one.samples, labels) if name == TRAIN else ()),
                 *(unmeasured(splits[name].path, one.samples) if name == VALIDATION else ()),
             )
         ),
@@ -148,30 +149,34 @@ def _samples(split: Split, files: PictureFiles, labels: Sequence[str]) -> _Sampl
     return _Samples(tuple(samples), tuple(sorted(clipped)), tuple(sorted(dropped)))
 
 
-def _warnings(split: Split, found: _Samples, labels: Sequence[str]) -> Iterator[str]:
-    """What is odd about a split but usable; `labels` are those that it should show."""
-    if found.dropped:
+def unlike_boxes(where: object, dropped: Sequence[str], clipped: Sequence[str]) -> Iterator[str]:
+    """Lines about boxes, by their places in a file, that are not used as they are."""
+    if dropped:
         yield (
-            f"{split.path}: {len(found.dropped)} boxes without any area in their picture are "
-            f"dropped: {_listed_places(found.dropped)}"
+            f"{where}: {len(dropped)} boxes without any area in their picture are dropped: "
+            f"{', '.join(listed(dropped))}"
         )
-    if found.clipped:
+    if clipped:
         yield (
-            f"{split.path}: {len(found.clipped)} boxes reach out of their picture and are clipped: "
-            f"{_listed_places(found.clipped)}"
+            f"{where}: {len(clipped)} boxes reach out of their picture and are clipped: "
+            f"{', '.join(listed(clipped))}"
         )
+
+
+def unshown(where: object, samples: Sequence[Sample], labels: Sequence[str]) -> Iterator[str]:
+    """A line where samples show none of some labels."""
     shown = {
         instance.label
-        for sample in found.samples
+        for sample in samples
         for instance in objects_of(sample).instances
         if not instance.crowd
     }
-    if unshown := [label for index, label in enumerate(labels) if index not in shown]:
+    if missing := [label for index, label in enumerate(labels) if index not in shown]:
         yield (
-            f"{split.path}: nothing is annotated as {', '.join(unshown)}; "
+            f"{where}: nothing is annotated as {', '.join(missing)}; "
             "such a label is kept, but never learned"
         )
 
 
-def _listed_places(places: Sequence[int]) -> str:
-    return ", ".join(listed([f"annotations[{place}]" for place in places]))
+def _places(places: Sequence[int]) -> list[str]:
+    return [f"annotations[{place}]" for place in places]

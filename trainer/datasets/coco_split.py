@@ -53,19 +53,21 @@ def check_files(split: Split) -> PictureFiles:
             problems.append(Problem(path, f"{reason}; {split.path.name} names it"))
             continue
         size = upright_size(path)
-        if size is not None and (reason := _other_size(image, size)):
+        if size is not None and (reason := other_size((image.width, image.height), size)):
             problems.append(Problem(path, reason))
         # Of a picture without a readable header the scan says what is wrong.
         sizes.append((image, size or (image.width or 1, image.height or 1)))
     return PictureFiles(tuple(sizes), tuple(problems))
 
 
-def _other_size(image: Image, upright: tuple[int, int]) -> str:
-    """What is wrong with the declared width and height, or nothing."""
-    declared = image.width, image.height
+def other_size(
+    declared: tuple[int | None, int | None], upright: tuple[int, int], where: str = "the JSON"
+) -> str:
+    """What is wrong with the width and height that are declared somewhere, or nothing."""
+    width, height = declared
     if all(said in (None, actual) for said, actual in zip(declared, upright, strict=True)):
         return ""
-    said = f"{image.width or '?'} x {image.height or '?'}"
     return (
-        f"is of {upright[0]} x {upright[1]} pixels, as it stands upright, but the JSON says {said}"
+        f"is of {upright[0]} x {upright[1]} pixels, as it stands upright, but {where} says "
+        f"{width or '?'} x {height or '?'}"
     )

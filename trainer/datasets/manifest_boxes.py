@@ -6,6 +6,8 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -13,7 +15,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.coco_file import Annotation, Entry, Number, Whole
 from trainer.datasets.coco_objects import Instance, Objects, instance_of, visible_part
-from trainer.datasets.dataset import Sample, picture_size
+from trainer.datasets.coco_split import other_size
+from trainer.datasets.dataset import Problem, Sample, picture_size
 from trainer.errors import DatasetError, listed
 
 LARGEST_CLASS_ID: Final = 4095
@@ -32,8 +35,8 @@ class _Box(Entry):
     class_id: Annotated[Whole, Field(ge=0, le=LARGEST_CLASS_ID)]
     left: Number
     top: Number
-    width: Number
-    height: Number
+    width: Annotated[Number, Field(ge=0)]
+    height: Annotated[Number, Field(ge=0)]
 
 
 class _Boxes(Entry):
@@ -46,13 +49,30 @@ class _Boxes(Entry):
 _BOXES: Final = TypeAdapter(_Boxes)
 
 
-def box_samples(entries: Sequence[AnnotatedPicture]) -> tuple[Sample, ...]:
+@dataclass(frozen=True, slots=True)
+class ManifestBoxes:
+    """What pictures with boxes are.
+
+    Attributes:
+        samples: The pictures and their objects.
+        problems: The pictures of another size than is said.
+        dropped: The places of boxes without any area in their picture.
+        clipped: The places of boxes that reach out of their picture.
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    clipped: list[str] = field(default_factory=list)
+
+
+def read_boxes(entries: Sequence[AnnotatedPicture]) -> ManifestBoxes:
     """The samples of pictures with boxes.
 
     Raises:
         DatasetError: An annotation is none; a line each.
     """
-    samples, faults = [], []
+    found, faults = ManifestBoxes(), []
     for entry in entries:
         try:
             text = isinstance(entry.annotation, str)
@@ -66,21 +86,30 @@ def box_samples(entries: Sequence[AnnotatedPicture]) -> tuple[Sample, ...]:
             place = ".".join(map(str, detail["loc"]))
             faults.append(f"{entry.where}: {place or 'annotation'}: {detail['msg']}")
             continue
-        samples.append(Sample(entry.picture, _objects(entry, said)))
+        _add(entry, said, found)
     if faults:
         raise DatasetError(*listed(faults))
-    return tuple(samples)
+    return found
 
 
-def _objects(entry: AnnotatedPicture, said: _Boxes) -> Objects:
+def _add(entry: AnnotatedPicture, said: _Boxes, found: ManifestBoxes) -> None:
+    """Add a picture's objects to what is found, and what is odd about them."""
+    declared = next(((size.width, size.height) for size in said.image_size), None)
+    size = picture_size(entry.picture)
+    if declared and size and (reason := other_size(declared, size, entry.where)):
+        found.problems.append(Problem(entry.picture, reason))
     # Of a picture without a readable header the scan says what is wrong.
-    declared = next(((size.width, size.height) for size in said.image_size), (1, 1))
-    width, height = picture_size(entry.picture) or declared
+    width, height = size or declared or (1, 1)
     instances: list[Instance] = []
-    for box in said.annotations:
+    for index, box in enumerate(said.annotations):
         bbox = [box.left, box.top, box.width, box.height]
         annotation = Annotation(image_id=0, category_id=box.class_id, bbox=bbox)
-        visible, _ = visible_part(annotation, width, height)
-        if visible is not None:
-            instances.append(instance_of(annotation, visible, box.class_id))
-    return Objects(width, height, tuple(instances))
+        visible, cut = visible_part(annotation, width, height)
+        place = f"{Path(entry.where).name} annotations[{index}]"
+        if visible is None:
+            found.dropped.append(place)
+            continue
+        if cut:
+            found.clipped.append(place)
+        instances.append(instance_of(annotation, visible, box.class_id))
+    found.samples.append(Sample(entry.picture, Objects(width, height, tuple(instances))))

@@ -16,11 +16,11 @@ from typing import Final
 from trainer.datasets.annotated_picture import missing_files
 from trainer.datasets.box_folder import read_box_folders
 from trainer.datasets.class_names import class_names
-from trainer.datasets.coco_dataset import RESERVED, unmeasured
+from trainer.datasets.coco_dataset import RESERVED, unlike_boxes, unmeasured, unshown
 from trainer.datasets.coco_objects import objects_of
 from trainer.datasets.dataset import TRAIN, VALIDATION, Dataset, Sample
 from trainer.datasets.held_out import held_out
-from trainer.datasets.manifest_boxes import box_samples
+from trainer.datasets.manifest_boxes import read_boxes
 from trainer.errors import BadChannel, DatasetError
 from trainer.sagemaker.channel import Channel, common_folder, needed
 from trainer.sagemaker.contents import kind_of, read_manifest
@@ -68,8 +68,10 @@ def _read_manifests(
     entries = {TRAIN: list(read_manifest(train, workspace, by_reference=False))}
     if validation is not None:
         entries[VALIDATION] = list(read_manifest(validation, workspace, by_reference=False))
-    problems = tuple(problem for found in entries.values() for problem in missing_files(found))
-    samples = {split: box_samples(found) for split, found in entries.items()}
+    boxes = {split: read_boxes(found) for split, found in entries.items()}
+    problems = [problem for found in entries.values() for problem in missing_files(found)]
+    problems += [problem for found in boxes.values() for problem in found.problems]
+    samples = {split: tuple(found.samples) for split, found in boxes.items()}
     if validation is None:
         samples = _without_held_out(samples[TRAIN], share, train.folder)
     last = max(
@@ -79,12 +81,20 @@ def _read_manifests(
     labels = class_names(chain.from_iterable(entries.values()), last + 1)
     if RESERVED in labels:
         raise DatasetError(f"{train.folder}: class {RESERVED!r}: an answer has a key of that name")
+    folders = {TRAIN: train.folder, VALIDATION: (validation or train).folder}
+    warnings = [
+        warning
+        for split, found in boxes.items()
+        for warning in unlike_boxes(folders[split], found.dropped, found.clipped)
+    ]
+    warnings += unshown(folders[TRAIN], samples[TRAIN], labels)
+    warnings += unmeasured(folders[VALIDATION], samples[VALIDATION])
     return Dataset(
         common_folder([train] if validation is None else [train, validation]),
         labels,
         samples,
-        problems,
-        tuple(unmeasured((validation or train).folder, samples[VALIDATION])),
+        tuple(problems),
+        tuple(warnings),
     ).without({problem.path for problem in problems})
 
 

@@ -264,11 +264,54 @@ def test_manifests_of_boxes_and_their_pipes_are_the_objects_of_coco(
     }
 
 
+def test_boxes_of_a_manifest_that_are_not_used_as_they_are_are_told(
+    coco: Dataset, tmp_path: Path
+) -> None:
+    lines = ground_truth(coco, "train")
+    boxes = [line["bounding-box"] for line in lines]
+    boxes[0]["annotations"][0] |= {"left": 100, "top": 100}
+    boxes[1]["annotations"][0] |= {"width": 0}
+    boxes[2]["annotations"][0] |= {"left": -5}
+    boxes[3]["image_size"][0] |= {"width": 39}
+    boxes[3]["annotations"][0] |= {"class_id": 2}
+    (tmp_path / "training").mkdir()
+    path = tmp_path / "training" / "boxes.manifest"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = read_detection(channels(tmp_path, None, "training"), tmp_path)
+    assert list(map(str, found.problems)) == [
+        f"{coco.root}/train/003.png: is of 40 x 64 pixels, as it stands upright, but {path} line 4 "
+        "says 39 x 64"
+    ]
+    assert len(found.samples) == 5
+    where = f"{tmp_path}/training"
+    assert found.warnings[:2] == (
+        f"{where}: 2 boxes without any area in their picture are dropped: boxes.manifest line 1 "
+        "annotations[0], boxes.manifest line 2 annotations[0]",
+        f"{where}: 1 boxes reach out of their picture and are clipped: boxes.manifest line 3 "
+        "annotations[0]",
+    )
+
+
+def test_classes_that_a_manifest_leaves_out_are_told(coco: Dataset, tmp_path: Path) -> None:
+    lines = ground_truth(coco, "train")
+    for line in lines:
+        for box in line["bounding-box"]["annotations"]:
+            box["class_id"] = 2
+    (tmp_path / "training").mkdir()
+    path = tmp_path / "training" / "boxes.manifest"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = read_detection(channels(tmp_path, None, "training"), tmp_path)
+    assert found.warnings == (
+        f"{tmp_path}/training: nothing is annotated as 0, 1; such a label is kept, but never learned",
+    )
+
+
 def test_boxes_that_are_none_are_told_by_their_line(coco: Dataset, tmp_path: Path) -> None:
     lines = ground_truth(coco, "train")
     lines[0]["bounding-box"]["annotations"][0]["width"] = "wide"
     lines[2]["bounding-box"] = 3
     lines[3]["bounding-box"]["annotations"][0]["class_id"] = -1
+    lines[4]["bounding-box"]["annotations"][0]["height"] = -3
     (tmp_path / "training").mkdir()
     path = tmp_path / "training" / "boxes.manifest"
     path.write_text("\n".join(map(json.dumps, lines)))
@@ -278,4 +321,5 @@ def test_boxes_that_are_none_are_told_by_their_line(coco: Dataset, tmp_path: Pat
         "1: annotations.0.width: Input should be a valid number, unable to parse string as a number",
         "3: annotation: Input should be a valid dictionary or instance of _Boxes",
         "4: annotations.0.class_id: Input should be greater than or equal to 0",
+        "5: annotations.0.height: Input should be greater than or equal to 0",
     ]
