@@ -1,7 +1,8 @@
 """Stamps of a model's files: equal while the files are the same, another after a change.
 
 Small text files are stamped by content, because publishing a version rewrites config.pbtxt and
-labels.txt as they were; others by size and time of change. Hidden files do not count, nor do
+labels.txt as they were; others by size and the times of change of their content and of their entry,
+since cp -a and archives give the former the time that they like. Hidden files do not count, nor do
 folders beside the versions, so a cache may lie there.
 """
 
@@ -14,9 +15,9 @@ from typing import Final, TypeAlias
 
 from server.sources import ModelFolder
 
-FileStamp: TypeAlias = tuple[str, int, int | str]
+FileStamp: TypeAlias = tuple[str, int, tuple[int, int] | str]
 Stamp: TypeAlias = tuple[FileStamp, ...]
-"""Relative path, size, and time of change or content's hash of each file, sorted."""
+"""Relative path, size, and times of change or content's hash of each file, sorted."""
 
 _TEXT_SUFFIXES: Final = (".pbtxt", ".txt")
 _MOST_HASHED_BYTES: Final = 1 << 20
@@ -90,4 +91,4 @@ def _stamp_file(name: str, path: Path) -> FileStamp:
     status = path.stat()
     if name.endswith(_TEXT_SUFFIXES) and status.st_size <= _MOST_HASHED_BYTES:
         return name, status.st_size, hashlib.sha256(path.read_bytes()).hexdigest()
-    return name, status.st_size, status.st_mtime_ns
+    return name, status.st_size, (status.st_mtime_ns, status.st_ctime_ns)

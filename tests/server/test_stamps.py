@@ -42,6 +42,19 @@ def test_another_model_file_is_another_stamp_of_its_version_alone(folder: ModelF
     assert (after[1] == before[1], after[2] == before[2]) == (True, False)
 
 
+def test_another_file_of_equal_size_and_time_is_another_stamp(folder: ModelFolder) -> None:
+    before = stamp_model(folder).by_version()
+    path = folder.path / "1" / "model.onnx"
+    times = path.stat()
+    new = path.with_name(".new")
+    new.write_bytes(path.read_bytes()[::-1])
+    os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))  # as cp -a does
+    new.replace(path)
+    after = stamp_model(folder).by_version()
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    assert after[1] != before[1]
+
+
 def test_hidden_files_and_other_folders_do_not_count(folder: ModelFolder) -> None:
     before = stamp_model(folder)
     (folder.path / ".staging-1").mkdir()
