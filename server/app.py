@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 _KSERVE_PATHS: Final = ("/",)
 _LAST_RUN_S: Final = 1.0
+_CLOSE: Final = (b"connection", b"close")
 
 
 class Server(kserve.ModelServer):
@@ -199,8 +200,18 @@ class Server(kserve.ModelServer):
         self._rest_server._server.capture_signals = contextlib.nullcontext
         await self.servers[0]
 
+    def _say_close(self) -> None:
+        """End each connection of REST with its next answer, so that no client's next request is lost.
+
+        uvicorn makes the headers of all answers anew each second, of those of its configuration.
+        """
+        server = self._rest_server._server
+        for headers in (server.server_state.default_headers, server.config.encoded_headers):
+            headers.append(_CLOSE)
+
     async def _drain(self, rest: "asyncio.Task[None]") -> None:
         self._repository.draining = True
+        self._say_close()
         if not rest.done():
             await asyncio.sleep(self._shutdown_delay)
         end = time.monotonic() + self.grace_period

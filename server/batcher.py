@@ -13,12 +13,12 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 from contract.scheduling import DynamicBatching, TimeoutAction
-from server.delivery import Answer, InOrder, deliver
+from server.delivery import Answer, deliver
 from server.errors import QueueTimeout, Unloaded
 from server.execution import Execution, Ran, Rows, Run, run_pieces, run_whole
 from server.expectation import Expectation
@@ -55,7 +55,6 @@ class Batcher:
         self._rule = make_rule(execution.batch_size, dynamic)
         self._line = WaitingLine(len(self._dynamic.policies), max_queue_size)
         self._statistics = statistics
-        self._order = InOrder()
         self._wake = asyncio.Event()
         delay_s = self._dynamic.max_queue_delay_us / 1e6 if self._rule.may_wait else 0.0
         self._expectation = Expectation(delay_s, self._wake.set)
@@ -89,9 +88,21 @@ class Batcher:
         self._execution = Execution((), self._execution.batch_size)
         self._workers.clear()
 
-    def coming(self) -> AbstractContextManager[None]:
-        """Announce a request whose rows are still being made, so that others may wait for it."""
-        return self._expectation.coming()
+    @contextmanager
+    def coming(self, rows: int, priority: int = 0) -> Iterator[None]:
+        """Announce a request whose rows are still being made: it has its room, and others may wait.
+
+        Args:
+            rows: Its rows.
+            priority: Its priority level; 0 for the default one.
+
+        Raises:
+            QueueFull: It would not fit the queue.
+        """
+        level = self._dynamic.level(priority)
+        limit = self._dynamic.policies[level - 1].max_queue_size
+        with self._line.keep_room(level, rows, limit), self._expectation.coming():
+            yield
 
     async def submit(
         self, inputs: Mapping[str, Rows], rows: int, priority: int = 0, timeout_us: int = 0
@@ -114,10 +125,7 @@ class Batcher:
             raise Unloaded
         request = self._enqueue(inputs, rows, priority, timeout_us)
         try:
-            if self._dynamic.preserve_ordering:
-                await self._order.wait(request)
-            else:
-                await request.answer
+            await request.answer
         finally:
             self._leave(request)
         self._expectation.answered()

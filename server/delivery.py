@@ -1,13 +1,12 @@
-"""Outputs of a run -> the requests whose rows it held -> their answers, in order where that is asked."""
+"""Outputs of a run -> the requests whose rows it held -> their answers."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.durations import Interval
 from server.execution import Ran, Row
 from server.statistics import Stages, Statistics
-from server.waiting_line import Piece, Request
+from server.waiting_line import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +41,3 @@ def deliver(pieces: Sequence[Piece], ran: Ran, statistics: Statistics) -> None:
         request.left -= piece.stop - piece.start
         if not request.left and not request.answer.done():
             request.answer.set_result(None)
-
-
-class InOrder:
-    """`preserve_ordering`: requests are answered in the order of their arrival."""
-
-    def __init__(self) -> None:
-        self._last: asyncio.Future[None] | None = None
-
-    async def wait(self, request: Request) -> None:
-        """Wait for a request's outputs, and for the end of all that came before it.
-
-        Raises:
-            Exception: Whatever the request's run raised.
-        """
-        earlier = self._last
-        turn = self._last = asyncio.get_running_loop().create_future()
-        try:
-            await request.answer
-            if earlier is not None:
-                await asyncio.wait({earlier})
-        finally:
-            if earlier is None or earlier.done():
-                turn.set_result(None)
-            else:
-                earlier.add_done_callback(lambda _: turn.set_result(None))

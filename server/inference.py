@@ -123,11 +123,14 @@ class Inference:
     async def _run_pictures(
         self, files: Sequence[PictureFile], start: int, turn: Turn, record: Record
     ) -> Part:
-        """Decode and run pictures, the first of which has the index `start` in its request."""
+        """Decode and run pictures, the first of which has the index `start` in its request.
+
+        Where the queue is full nothing is decoded.
+        """
         task = self.task
         assert task is not None  # noqa: S101  # the version looked
         height, width, _ = self.config.inputs[0].dims
-        with self.batcher.coming(), timed() as taken:
+        with self.batcher.coming(len(files), turn.priority), timed() as taken:
             pictures = await self.decoder.decode(files, (height, width), task.fit, start)
         record.decoded(taken)
         rows = [task.prepare(picture) for picture in pictures]

@@ -10,6 +10,7 @@ The price: an entry is a copy, so that it holds nothing of its batch and nobody 
 Source: https://github.com/triton-inference-server/server/blob/main/docs/user_guide/response_cache.md
 """
 
+import asyncio
 import itertools
 import sys
 from collections import OrderedDict
@@ -29,6 +30,7 @@ from server.turns import beside_loop
 
 _ENTRY_BYTES: Final = 1024  # of Python's objects in an entry, about
 _PICTURE_BYTES: Final = 384  # the same of a picture's sizes
+_DROPPED_AT_ONCE: Final = 256  # about a millisecond of the event loop
 
 Key = tuple[int, bytes]
 """A load of a version, and the digest of the inputs."""
@@ -88,6 +90,7 @@ class ResponseCache:
         self.used_bytes = 0
         self.statistics = CacheStatistics()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._keys: dict[int, set[Key]] = {}
         self._loads = itertools.count()
 
     def __len__(self) -> int:
@@ -117,17 +120,21 @@ class ResponseCache:
             self._drop(next(iter(self._entries)))
             self.statistics.evictions += 1
         self._entries[key] = _Entry(part, size)
+        self._keys.setdefault(key[0], set()).add(key)
         self.used_bytes += size
 
-    def forget(self, load: int) -> None:
-        """Drop the entries of a version that was unloaded."""
-        for key in [key for key in self._entries if key[0] == load]:
+    async def forget(self, load: int) -> None:
+        """Drop the entries of a version that was unloaded, a few at a time: there may be many."""
+        for number, key in enumerate(self._keys.pop(load, ()), 1):
             self._drop(key)
+            if number % _DROPPED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.used_bytes -= entry.size
+            self._keys.get(key[0], set()).discard(key)
 
 
 class VersionCache:
@@ -161,9 +168,9 @@ class VersionCache:
         record.kept(taken)
         return part
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Drop the version's entries, when it is unloaded."""
-        self._cache.forget(self._load)
+        await self._cache.forget(self._load)
 
     async def _keep(self, key: Key, part: Part) -> None:
         size = part_bytes(part)

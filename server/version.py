@@ -6,7 +6,7 @@ request is counted in the version's statistics, whichever protocol it came by.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
@@ -22,10 +22,11 @@ from server.batcher import Batcher
 from server.durations import timed
 from server.errors import AnswerTooLarge, NoVisionTask, TooManyInstances
 from server.execution import Execution, Row, rows_of
+from server.in_order import InOrder
 from server.inference import Inference, Turn, part_rows
 from server.input_check import check_inputs
 from server.instances import PredictRequest
-from server.record import StageTrace, recorded
+from server.record import Record, StageTrace, recorded
 from server.rendering import AnswerT, Rendering
 from server.runtime import Runtime
 from server.statistics import Statistics
@@ -68,13 +69,11 @@ class Version:
         self._executor = ThreadPoolExecutor(
             len(execution.runs), thread_name_prefix=f"infer-{config.name}"
         )
+        dynamic = read_scheduling(config).dynamic_batching
         self._batcher = Batcher(
-            execution,
-            self._executor,
-            read_scheduling(config).dynamic_batching,
-            runtime.max_queue_size,
-            self.statistics,
+            execution, self._executor, dynamic, runtime.max_queue_size, self.statistics
         )
+        self._order = InOrder() if dynamic and dynamic.preserve_ordering else None
         self._max_instances = runtime.max_instances
         self._tracer = runtime.tracer
         part = part_rows(execution, runtime.max_queue_size, pictures=self.task is not None)
@@ -127,7 +126,7 @@ class Version:
         """Stop after the runs under way and let go of the sessions' memory, and of its answers."""
         await self._batcher.stop()
         if self._cache is not None:
-            self._cache.close()
+            await self._cache.close()
         self._executor.shutdown(wait=False)
 
     async def infer(self, request: InferRequest) -> dict[str, NDArray[np.generic]]:
@@ -147,7 +146,7 @@ class Version:
         rows = self._inference.row_count(request)
         self._check_instances(rows)
         self._check_outputs_size(rows, names)
-        with recorded(self.statistics, self._begin_trace(request.id)) as record:
+        async with self._answering(request.id) as record:
             turn = Turn(request.priority, request.timeout_us)
             parts: list[Row] = []
             size = 0
@@ -190,7 +189,7 @@ class Version:
 
         made: list[AnswerT] = []
         size = len(request.files) * rendering.answer_bytes(1, 1, options)
-        with recorded(self.statistics, self._begin_trace()) as record:
+        async with self._answering() as record:
             check_answer_size(size)
             size = 0
             async for parts, pictures in self._inference.of_pictures(request.files, Turn(), record):
@@ -204,6 +203,13 @@ class Version:
                     made += await beside_loop(added, job)
                 record.responded(taken)
         return made
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, request_id: str = "") -> AsyncIterator[Record]:
+        """Count a request, and keep it in its order where that is asked for."""
+        with recorded(self.statistics, self._begin_trace(request_id)) as record:
+            async with self._order.turn() if self._order else contextlib.nullcontext():
+                yield record
 
     def _begin_trace(self, request_id: str = "") -> StageTrace | None:
         if self._tracer is None:

@@ -5,6 +5,7 @@ over. A long request leaves the line piece by piece. Nothing here waits or knows
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ class WaitingLine:
         self._late = [OrderedDict[Request, None]() for _ in range(levels)]
         self._max_rows = max_rows
         self._rows = 0
+        self._coming_rows = 0
 
     def __iter__(self) -> Iterator[Request]:
         for in_time, late in zip(self._in_time, self._late, strict=True):
@@ -121,14 +123,25 @@ class WaitingLine:
         Raises:
             QueueFull: The level, or the whole line, is full.
         """
-        i = request.level - 1
-        waiting = len(self._in_time[i]) + len(self._late[i])
-        if max_requests and waiting >= max_requests:
-            raise QueueFull("requests", waiting, 1, max_requests)
-        if self._rows + request.rows > self._max_rows:
-            raise QueueFull("pictures", self._rows, request.rows, self._max_rows)
-        self._in_time[i][request] = None
+        self._check_room(request.level, request.rows, max_requests)
+        self._in_time[request.level - 1][request] = None
         self._rows += request.rows
+
+    @contextlib.contextmanager
+    def keep_room(self, level: int, rows: int, max_requests: int = 0) -> Iterator[None]:
+        """Keep the room of a request whose rows are still being made, so that it fits when it comes.
+
+        Its level's limit is one of those who wait for a run alone.
+
+        Raises:
+            QueueFull: As `add`.
+        """
+        self._check_room(level, rows, max_requests)
+        self._coming_rows += rows
+        try:
+            yield
+        finally:
+            self._coming_rows -= rows
 
     def remove(self, request: Request) -> bool:
         """Take a request out of the line; False if it is not in it."""
@@ -159,6 +172,13 @@ class WaitingLine:
             if stop == request.rows:
                 del self._line_of(request)[request]
         return pieces
+
+    def _check_room(self, level: int, rows: int, max_requests: int) -> None:
+        waiting = len(self._in_time[level - 1]) + len(self._late[level - 1])
+        if max_requests and waiting >= max_requests:
+            raise QueueFull("requests", waiting, 1, max_requests)
+        if (there := self._rows + self._coming_rows) + rows > self._max_rows:
+            raise QueueFull("pictures", there, rows, self._max_rows)
 
     def _line_of(self, request: Request) -> OrderedDict[Request, None]:
         return (self._late if request.late else self._in_time)[request.level - 1]

@@ -156,7 +156,9 @@ def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_pat
                 pass
             server.process.send_signal(signal.SIGTERM)
             wait_for(server, status=503)
-            assert httpx.get(server.url + "/v2/health/live").status_code == 200
+            live = httpx.get(server.url + "/v2/health/live")
+            assert live.status_code == 200
+            assert live.headers["Connection"] == "close"  # the next request takes another server
             assert under_way.result().status_code == 200
         assert server.process.wait(timeout=30) == 0
     finally:

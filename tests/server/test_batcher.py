@@ -1,7 +1,6 @@
 """The batcher over threads: what shares a run, what waits, and what fails."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,7 @@ from server.batcher import Batcher
 from server.errors import QueueFull, Unloaded
 from server.execution import Execution, Row, Run, joined
 from server.statistics import Statistics
-from tests.server.batched import ask, triple
+from tests.server.batched import Gate, ask, started, triple
 
 Body = Callable[[Batcher], Coroutine[None, None, None]]
 SHARED = DynamicBatching()
@@ -42,37 +41,6 @@ def with_batcher(
 
     asyncio.run(main())
     return statistics
-
-
-class Gate:
-    """A run that records the values of its batches and waits until it is opened."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Semaphore(0)
-        self.opened = threading.Event()
-        self.batches: list[list[float]] = []
-
-    @property
-    def sizes(self) -> list[int]:
-        return [len(batch) for batch in self.batches]
-
-    def run(self, inputs: Row) -> Row:
-        self.batches.append([float(value) for value in inputs["x"][:, 0]])
-        self.entered.release()
-        assert self.opened.wait(30)
-        return triple(inputs)
-
-    async def busy(self) -> None:
-        assert await asyncio.to_thread(self.entered.acquire, timeout=30)
-
-
-async def started(
-    *coroutines: Coroutine[None, None, list[float]],
-) -> list["asyncio.Task[list[float]]"]:
-    """Start the requests in their order, so that they wait in the queue."""
-    tasks = [asyncio.create_task(one) for one in coroutines]
-    await asyncio.sleep(0)
-    return tasks
 
 
 def test_batched_answers_equal_unbatched_ones_on_random_rows() -> None:
@@ -245,6 +213,27 @@ def test_a_full_queue_refuses_at_once_and_names_the_numbers() -> None:
             await ask(batcher, 1, 2)
         gate.opened.set()
         await asyncio.gather(first, waiting)
+
+    with_batcher(body, gate.run, max_queue_size=3)
+
+
+def test_rows_that_are_still_being_made_have_their_room() -> None:
+    gate = Gate()
+
+    async def body(batcher: Batcher) -> None:
+        first = asyncio.create_task(ask(batcher, 1))
+        await gate.busy()
+        with batcher.coming(2):
+            (waiting,) = await started(ask(batcher, 1))
+            with pytest.raises(
+                QueueFull, match="3 pictures wait, 1 more would pass the limit of 3"
+            ):
+                await ask(batcher, 1)
+            with pytest.raises(QueueFull, match="3 pictures wait"), batcher.coming(1):
+                pass
+        (came,) = await started(ask(batcher, 1, 2))
+        gate.opened.set()
+        await asyncio.gather(first, waiting, came)
 
     with_batcher(body, gate.run, max_queue_size=3)
 

@@ -88,7 +88,7 @@ def test_pictures_that_are_being_decoded_are_waited_for() -> None:
     virtual = Virtual(HALF_A_MINUTE)
 
     async def slow() -> None:
-        with virtual.batcher.coming():
+        with virtual.batcher.coming(1):
             await asyncio.sleep(20)
         await ask(virtual.batcher, 2)
 
@@ -100,7 +100,7 @@ def test_nobody_waits_for_a_picture_that_turned_out_bad() -> None:
     virtual = Virtual(HALF_A_MINUTE)
 
     async def bad() -> None:
-        with contextlib.suppress(KeyError), virtual.batcher.coming():
+        with contextlib.suppress(KeyError), virtual.batcher.coming(1):
             await asyncio.sleep(20)
             raise KeyError
 
@@ -112,7 +112,7 @@ def test_a_full_batch_does_not_wait() -> None:
     virtual = Virtual(HALF_A_MINUTE)
 
     async def slow() -> None:
-        with virtual.batcher.coming():
+        with virtual.batcher.coming(1):
             await asyncio.sleep(20)
 
     virtual.serve(slow, after(virtual, 1, [1, 2, 3, 4]))
@@ -168,43 +168,3 @@ def test_a_delayed_request_gives_way_to_those_in_time() -> None:
 
     virtual.serve(client("a", 0), client("b", 0), client("c", 0.1), client("d", 1.2))
     assert ends == [("a", 1), ("b", 2), ("d", 3), ("c", 4)]
-
-
-def test_preserved_ordering_answers_in_the_order_of_arrival() -> None:
-    ends: list[int] = []
-    durations = iter([3.0, 1.0, 1.0])
-
-    async def main() -> None:
-        execution = Execution((triple,) * 2, 1)
-        dynamic = DynamicBatching(preserve_ordering=True)
-        executor = VirtualExecutor(lambda: next(durations))
-        batcher = Batcher(execution, executor, dynamic, 10, Statistics())
-        batcher.start()
-
-        async def client(i: int) -> None:
-            await ask(batcher, i)
-            ends.append(i)
-
-        await asyncio.gather(*(client(i) for i in range(3)))
-        assert asyncio.get_running_loop().time() == 3
-        await batcher.stop()
-
-    run_virtual(main())
-    assert ends == [0, 1, 2]
-
-
-def test_preserved_ordering_waits_for_no_one_who_left() -> None:
-    async def main() -> None:
-        dynamic = DynamicBatching(preserve_ordering=True)
-        batcher = Batcher(
-            Execution((triple,) * 2, 1), VirtualExecutor(lambda: 5.0), dynamic, 10, Statistics()
-        )
-        batcher.start()
-        leaver = asyncio.create_task(ask(batcher, 1))
-        stayers = [asyncio.create_task(ask(batcher, value)) for value in (2, 3)]
-        await asyncio.sleep(1)
-        leaver.cancel()
-        assert await asyncio.gather(*stayers) == [[6.0], [9.0]]
-        await batcher.stop()
-
-    run_virtual(main())

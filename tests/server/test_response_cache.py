@@ -109,7 +109,7 @@ def test_a_load_never_sees_the_entries_of_another_and_takes_its_own_along() -> N
         old, new = cache.for_load(), cache.for_load()
         assert await number(cache, old, tensors(1), model) == 1
         assert await number(cache, new, tensors(1), model) == 2
-        old.close()
+        await old.close()
         assert (len(cache), cache.used_bytes) == (1, SMALL)
         assert await number(cache, new, tensors(1), model) == 2
         assert await number(cache, cache.for_load(), tensors(1), model) == 3
