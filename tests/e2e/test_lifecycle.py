@@ -146,7 +146,7 @@ def test_health_answers_while_pictures_are_decoded(tmp_path: Path) -> None:
 
 def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_path: Path) -> None:
     publish_colour_model(tmp_path / "repository", "m")
-    flags = ["--model_repository", str(tmp_path / "repository"), "--shutdown_delay", "1"]
+    flags = ["--model_repository", str(tmp_path / "repository"), "--shutdown_delay", "5"]
     server = start_server(tmp_path / "log", *flags)
     try:
         wait_for(server)
