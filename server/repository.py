@@ -98,9 +98,24 @@ class Repository(kserve.ModelRepository):
             raise ModelNotFound(name)
         return model
 
-    def index(self, *, only_ready: bool = False) -> list[IndexRow]:
+    async def index(self, *, only_ready: bool = False) -> list[IndexRow]:
         """A row for each version of each model; one of the name alone for what was never loaded."""
-        return index_rows(self.models, self._names_on_disk(), only_ready=only_ready)
+        names = () if only_ready else await asyncio.to_thread(self.names_on_disk)
+        return self.rows(names, only_ready=only_ready)
+
+    def rows(self, on_disk: Iterable[str], *, only_ready: bool = False) -> list[IndexRow]:
+        """The index, where the repository is known to hold models of these names."""
+        return index_rows(self.models, on_disk, only_ready=only_ready)
+
+    def names_on_disk(self) -> Iterable[str]:
+        """The models that a request could load; in other modes all of them are known. It blocks."""
+        if self.control.mode != "explicit":
+            return ()
+        try:
+            return self.source.names()
+        except LoadError as err:
+            logger.warning("cannot list the repository reason=%s", err)
+            return ()
 
     async def start(self) -> None:
         """Load the models of the start, so that health answers meanwhile.
@@ -236,16 +251,6 @@ class Repository(kserve.ModelRepository):
     @property
     def _loads_all(self) -> bool:
         return self.control.mode != "explicit" or self.control.load_models == ("*",)
-
-    def _names_on_disk(self) -> Iterable[str]:
-        """The models that a request could load; in other modes all of them are known."""
-        if self.control.mode != "explicit":
-            return ()
-        try:
-            return self.source.names()
-        except LoadError as err:
-            logger.warning("cannot list the repository reason=%s", err)
-            return ()
 
     def _require_explicit(self) -> None:
         if self.control.mode != "explicit":

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from server.index import IndexRow
 from server.repository import Control, Repository
 from server.runtime import Runtime
 from server.sources import find_source
@@ -47,12 +48,17 @@ def break_version(model_dir: Path, number: int) -> None:
     (model_dir / str(number) / "model.onnx").write_bytes(b"no model")
 
 
+def rows(served: Repository) -> dict[str, IndexRow]:
+    """The rows of the index, by name and version."""
+    return {f"{row.name} {row.version}".strip(): row for row in served.rows(served.names_on_disk())}
+
+
 def states(served: Repository) -> dict[str, str]:
-    return {f"{row.name} {row.version}".strip(): row.state for row in served.index()}
+    return {name: row.state for name, row in rows(served).items()}
 
 
 def reason(served: Repository, name: str) -> str:
-    return next(row.reason for row in served.index() if f"{row.name} {row.version}".strip() == name)
+    return rows(served)[name].reason
 
 
 async def until(condition: Callable[[], bool]) -> None:

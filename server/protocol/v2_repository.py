@@ -58,7 +58,7 @@ class ModelRepository:
     async def _index(self, request: Request) -> Response:
         """Every version of every model with its state, and the reason if it is not served."""
         options = await self._bodies.json_object(request)
-        rows = self._repository.index(only_ready=flag(options, "ready"))
+        rows = await self._repository.index(only_ready=flag(options, "ready"))
         return json_response(
             [
                 {
@@ -96,7 +96,7 @@ class ModelRepository:
                 oip.RepositoryIndexResponse.ModelIndex(
                     name=row.name, version=row.version, state=row.state, reason=row.reason
                 )
-                for row in self._repository.index(only_ready=request.ready)
+                for row in await self._repository.index(only_ready=request.ready)
             ]
         )
 

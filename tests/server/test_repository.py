@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from server.errors import ModelNotFound, NotExplicit, NotReady, RequestError
 from server.protocol.http import json_response
 from server.repository import Control
 from server.runtime import Runtime
-from server.sources import ModelFolder
+from server.sources import FolderSource, ModelFolder
 from tests.onnx_graphs import Through, write_identity
 from tests.repositories import (
     break_version,
@@ -166,10 +167,32 @@ def test_names_that_are_no_text_leave_the_index_readable(tmp_path: Path, runtime
         async with repository(tmp_path, runtime) as served:
             assert states(served) == {"good 1": "READY"}
         async with repository(tmp_path / os.fsdecode(b"x\xff"), runtime) as served:
-            (row,) = served.index()
+            (row,) = await served.index()
             assert row.state == "UNAVAILABLE"
             assert json.loads(bytes(json_response(asdict(row)).body))["reason"] == row.reason
 
+    asyncio.run(run())
+
+
+def test_the_repository_is_listed_beside_the_event_loop(
+    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def names(_: FolderSource) -> list[str]:
+        threads.append(threading.current_thread())
+        return ["other"]
+
+    async def run() -> None:
+        write_identity(tmp_path / "m" / "1" / "model.onnx", PAIR)
+        async with repository(tmp_path, runtime, explicit("m")) as served:
+            assert [row.name for row in await served.index()] == ["m", "other"]
+            assert len(threads) == 1
+            assert threading.current_thread() not in threads
+            assert [row.name for row in await served.index(only_ready=True)] == ["m"]
+            assert len(threads) == 1, "what lies there and was never loaded is not ready"
+
+    monkeypatch.setattr(FolderSource, "names", names)
     asyncio.run(run())
 
 
@@ -209,7 +232,7 @@ def test_models_without_config_are_served_with_every_layout(
         write_identity(tmp_path / "named" / "1" / "net.onnx", PAIR)
         (tmp_path / "named" / "config.pbtxt").write_text('default_model_filename: "net.onnx"')
         async with repository(tmp_path, runtime) as served:
-            assert served.ready, served.index()
+            assert served.ready, await served.index()
             for name in ("plain", "folder", "named"):
                 assert await echo(served, name) == [[1.5, 2.0]]
             config = served.find("plain").version().config
