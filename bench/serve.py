@@ -122,9 +122,9 @@ def plain(onnx: Path, log: Path) -> Iterator[int]:
 
 def publish_random(case: Case, repository: Path) -> Path:
     """Publish the case's model from random weights; returns its ONNX file."""
-    task = load_task("image-classification")
     wanted = ClassificationHyperparameters(model=case.model, input_size=case.input_size)
-    model = task.build_model(wanted, LABELS)
+    task = load_task("image-classification").of(wanted)
+    model = task.build_model(LABELS)
     module = task.serving_module(model).eval()
     config = describe_model(task, model, "model", LABELS, case.input_size)
     version = publish_folder(

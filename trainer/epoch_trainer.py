@@ -40,7 +40,7 @@ class EpochTrainer(Trainer):
         super().__init__(
             model=model,
             args=_arguments(job),
-            train_dataset=Pictures(splits[TRAIN], job.task.train_view(wanted)),
+            train_dataset=Pictures(splits[TRAIN], job.task.train_view()),
             eval_dataset=Pictures(splits[VALIDATION], _evaluated(job)),
             data_collator=self._collate_eval,
             optimizer_cls_and_kwargs=choose_optimizer(wanted, wanted.learning_rate),
@@ -61,7 +61,7 @@ class EpochTrainer(Trainer):
         processes = self._job.processes.count
         sampler = EpochSampler(len(samples), batch_size, wanted.seed, processes=processes)
         loader = DataLoader(
-            Pictures(samples, self._job.task.train_view(wanted)),
+            Pictures(samples, self._job.task.train_view()),
             batch_size=batch_size,
             sampler=sampler,
             collate_fn=self._collate_train,
@@ -173,7 +173,7 @@ class EpochTrainer(Trainer):
         resumed.load_state_dict(saved.state_dict())
 
     def _collate_train(self, items: Sequence[Item]) -> Batch:
-        return self._in_format(self._job.task.collate_train(items, self._job.wanted))
+        return self._in_format(self._job.task.collate_train(items))
 
     def _collate_eval(self, items: Sequence[Item]) -> Batch:
         return self._in_format(self._job.task.collate_eval(items))

@@ -121,7 +121,6 @@ def fit(
         job = Job(
             task=task,
             dataset=dataset,
-            wanted=wanted,
             hardware=choose_hardware(wanted),
             processes=processes,
             run_dir=settings.run_dir,
@@ -140,7 +139,7 @@ def _fit(settings: FitSettings, asked: Job) -> FitResult | None:
     # Whatever can be wrong is found before the long scan, and before a former run is touched.
     make_deterministic()
     set_seed(job.wanted.seed)
-    model = _build_model(job)
+    model = job.task.build_model(job.dataset.labels)
     check_writable(settings.model_repository, settings.name)
     if settings.checkpoint_input is None:
         _check_publishable(settings, job, model)
@@ -150,20 +149,20 @@ def _fit(settings: FitSettings, asked: Job) -> FitResult | None:
         record = started_from(record, file_sha256(weights / WEIGHTS))
     if (start := starting_weights(settings.checkpoint_input, record)) is not None:
         job = _starting_with(start, job)
-        model = _build_model(job)
+        model = job.task.build_model(job.dataset.labels)
         record = started_from(record, str(start.resolve()))
     if settings.checkpoint_input is not None:  # the scan alone tells whose weights they are
         _check_publishable(settings, job, model)
     return _run(settings, model, record, replace(job, dataset=scan.dataset))
 
 
-def _build_model(job: Job) -> PreTrainedModel:
-    return job.task.build_model(job.wanted, job.dataset.labels)
+def _with(job: Job, **values: object) -> Job:
+    """The job with other values of hyperparameters."""
+    return replace(job, task=job.task.of(job.wanted.model_copy(update=values)))
 
 
 def _starting_with(weights: Path, job: Job) -> Job:
-    source = {"model": str(weights), "pretrained": False}
-    return replace(job, wanted=job.wanted.model_copy(update=source))
+    return _with(job, model=str(weights), pretrained=False)
 
 
 def _settled(job: Job, settings: FitSettings) -> Job:
@@ -174,10 +173,8 @@ def _settled(job: Job, settings: FitSettings) -> Job:
     if present is not None and present.batch_size:
         size = present.batch_size
     else:
-        settled = job.task.settle(job.wanted, job.hardware)
-        size = min(job.processes.gather([settled.per_device_train_batch_size]))
-    wanted = job.wanted.model_copy(update={"per_device_train_batch_size": size})
-    return replace(job, wanted=wanted)
+        size = min(job.processes.gather([job.task.batch_size(job.hardware)]))
+    return _with(job, per_device_train_batch_size=size)
 
 
 def _run(
@@ -191,7 +188,7 @@ def _run(
         task=task.name,
         base_model=wanted.model if job.hooks.weights is None else new.identity["model"],
         dataset_sha256=new.identity["dataset_sha256"],
-        parameters=dict(task.parameters(wanted)),
+        parameters=dict(task.parameters()),
     )
     task.begin(model, job.dataset)
     if wanted.train_only_top_layer:

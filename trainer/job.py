@@ -43,9 +43,13 @@ class Job:
 
     task: Task
     dataset: Dataset
-    wanted: Hyperparameters
     hardware: Hardware
     processes: Processes
     run_dir: Path
     event_dir: Path
     hooks: Hooks = field(default_factory=Hooks)
+
+    @property
+    def wanted(self) -> Hyperparameters:
+        """The hyperparameters."""
+        return self.task.wanted

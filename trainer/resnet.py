@@ -16,7 +16,6 @@ from transformers.models.resnet.modeling_resnet import (
 )
 
 from trainer.classification_hyperparameters import ClassificationHyperparameters
-from trainer.hyperparameters import Hyperparameters
 from trainer.weights import Family, labelled, load_pretrained, source_of
 
 
@@ -139,14 +138,13 @@ NO_LABEL: Final = -1
 _PROBLEMS: Final = {False: "single_label_classification", True: "multi_label_classification"}
 
 
-def build_resnet(wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+def build_resnet(wanted: ClassificationHyperparameters, labels: Sequence[str]) -> PreTrainedModel:
     """A ResNet with one output for each of `labels`.
 
     Raises:
         OptionsError: `model` is no size, no checkpoint folder, and not asked for from the hub.
         WeightsUnavailable: The weights cannot be read or fetched.
     """
-    assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - the task's own
     problem = _PROBLEMS[wanted.multi_label]
     if source := source_of(FAMILY, wanted):
         anew = wanted.reinitialize_top_layer

@@ -28,7 +28,7 @@ def batch(tmp_path: Path) -> Batch:
 def losses_of(model: str, batch: Batch) -> Losses:
     torch.manual_seed(0)
     wanted = build(DetectionHyperparameters, {"model": model, "input_size": 64})
-    detector = TASK.build_model(wanted, ("one", "two"))
+    detector = TASK.of(wanted).build_model(("one", "two"))
     nn.Module.eval(detector)
     with torch.no_grad():
         return TASK.evaluate_batch(detector, batch)[0]

@@ -73,7 +73,7 @@ def test_longer_side_is_half_to_twice_the_base_and_the_aspect_is_kept() -> None:
 def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     """The pictures of a training epoch that is cropped."""
     dataset = TASK.read(write_blocks(tmp_path_factory.mktemp("blocks")))
-    pictures = Pictures(dataset.splits["train"], TASK.train_view(cropped()))
+    pictures = Pictures(dataset.splits["train"], TASK.of(cropped()).train_view())
     return [pictures[key] for key in range(len(pictures))]
 
 
@@ -86,7 +86,7 @@ def cropped(**more: object) -> SegmentationHyperparameters:
 
 def test_labels_lie_on_their_colours(items: list[Item]) -> None:
     """A pixel is reddest where its label is red: scaled, cropped and mirrored with its picture."""
-    batch = TASK.collate_train(items, cropped())
+    batch = TASK.of(cropped()).collate_train(items)
     pixels, labels = batch["pixel_values"].numpy(), batch["labels"].numpy()
     assert (pixels.shape, labels.shape) == ((16, 3, 64, 64), (16, 64, 64))
     assert set(np.unique(labels)) == {NO_ID, 0, 1, 2}
@@ -99,10 +99,10 @@ def test_labels_lie_on_their_colours(items: list[Item]) -> None:
 
 
 def test_batch_is_the_same_again_and_another_one_in_the_next_epoch(items: list[Item]) -> None:
-    first, again = (TASK.collate_train(items[:4], cropped()) for _ in range(2))
+    first, again = (TASK.of(cropped()).collate_train(items[:4]) for _ in range(2))
     assert all((first[name] == again[name]).all() for name in first)
     later = [Item(item.key + 16, item.picture, item.sample) for item in items[:4]]
-    assert not (TASK.collate_train(later, cropped())["labels"] == first["labels"]).all()
+    assert not (TASK.of(cropped()).collate_train(later)["labels"] == first["labels"]).all()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_input_is_as_large_as_the_crop_unless_it_is_given(
 def test_whole_pictures_are_squashed_without_a_crop(tmp_path: Path) -> None:
     dataset = TASK.read(write_blocks(tmp_path))
     wanted = build(SegmentationHyperparameters, {"input_size": 32, "augmentation": "none"})
-    pictures = Pictures(dataset.splits["train"], TASK.train_view(wanted))
-    trained = TASK.collate_train([pictures[0], pictures[1]], wanted)
+    pictures = Pictures(dataset.splits["train"], TASK.of(wanted).train_view())
+    trained = TASK.of(wanted).collate_train([pictures[0], pictures[1]])
     evaluated = TASK.collate_eval([pictures[0], pictures[1]])
     assert all((trained[name] == evaluated[name]).all() for name in trained)

@@ -258,8 +258,8 @@ def test_batch_size_of_zero_is_four_on_a_cpu() -> None:
     hardware = choose_hardware(wanted)
     if hardware.device != "cpu":
         pytest.skip("needs a machine without a GPU")
-    assert TASK.settle(wanted, hardware).per_device_train_batch_size == 4
-    assert TASK.settle(TINY, hardware) is TINY
+    assert TASK.of(wanted).batch_size(hardware) == 4
+    assert TASK.of(TINY).batch_size(hardware) == TINY.per_device_train_batch_size
 
 
 @pytest.mark.parametrize(("room", "found"), [(1, 1), (2, 2), (7, 4), (8, 8), (5000, 1024)])

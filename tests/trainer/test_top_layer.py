@@ -23,7 +23,7 @@ def build(
 ) -> PreTrainedModel:
     options = {"model": model, "reinitialize_top_layer": reinitialize}
     wanted = build_options(TASKS[kind.task].hyperparameters, options)
-    return load_task(kind.task).build_model(wanted, labels)
+    return load_task(kind.task).of(wanted).build_model(labels)
 
 
 def head_is_kept(kind: Kind, folder: Path, labels: tuple[str, ...], reinitialize: str) -> bool:

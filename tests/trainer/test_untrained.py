@@ -57,7 +57,7 @@ def test_no_epoch_publishes_the_starting_weights_evaluated(
 ) -> None:
     case.write(tmp_path / "data")
     wanted = TASKS[case.task].hyperparameters(model=case.size)  # type: ignore[call-arg]  # the others have defaults in every task
-    load_task(case.task).build_model(wanted, case.labels).save_pretrained(tmp_path / "start")
+    load_task(case.task).of(wanted).build_model(case.labels).save_pretrained(tmp_path / "start")
     flags = ("--model", str(tmp_path / "start"), "--num_train_epochs", "0")
     assert fit(case.task, tmp_path, *flags) == 0
     assert "event=untrained reason=num_train_epochs_0" in caplog.text

@@ -34,7 +34,7 @@ def build(
     kind: Kind, model: str, labels: tuple[str, ...] = LABELS, *, pretrained: bool = False
 ) -> PreTrainedModel:
     wanted = TASKS[kind.task].hyperparameters(model=model, pretrained=pretrained)  # type: ignore[call-arg]  # the others have defaults in every task
-    return load_task(kind.task).build_model(wanted, labels)
+    return load_task(kind.task).of(wanted).build_model(labels)
 
 
 def start_from(kind: Kind, folder: Path) -> PreTrainedModel:
@@ -191,9 +191,8 @@ def test_pretrained_takes_a_folder_or_hub_id_in_the_place_of_model(kind: Kind, s
         assert one == build_options(hyperparameters, {"model": given, "pretrained": "true"})
         assert one == build_options(hyperparameters, {"model": given, "pretrained": given})
         assert (one.model, one.pretrained) == (given, True)
-    model = load_task(kind.task).build_model(
-        build_options(hyperparameters, {"pretrained": str(saved)}), LABELS
-    )
+    wanted = build_options(hyperparameters, {"pretrained": str(saved)})
+    model = load_task(kind.task).of(wanted).build_model(LABELS)
     kept = load_file(saved / "model.safetensors")
     assert torch.equal(model.state_dict()[kind.weight], kept[kind.stored])
 

@@ -4,7 +4,7 @@ label_metrics.py says what the metrics are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -21,7 +21,6 @@ from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.crops import Crop, smaller_than
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.image_folder import read_image_folder, read_image_split
-from trainer.hyperparameters import Hyperparameters
 from trainer.label_metrics import SCORES, LabelMetric, index_of, indices_of
 from trainer.normalization import normalize, to_unit
 from trainer.pictures import Item, View, Whole, stack
@@ -34,13 +33,9 @@ from trainer.weights import load_checkpoint
 
 @dataclass(frozen=True)
 class ImageClassification(Task):
-    """One label a picture, or any number, as the dataset's targets say.
+    """One label a picture, or any number, as the dataset's targets say."""
 
-    Attributes:
-        wanted: What a training asks for; None beside one.
-    """
-
-    wanted: ClassificationHyperparameters | None = None
+    wanted: ClassificationHyperparameters = field(default_factory=ClassificationHyperparameters)
 
     name: ClassVar[TaskName] = "image-classification"
     main_metric: ClassVar[str] = "accuracy"
@@ -48,14 +43,10 @@ class ImageClassification(Task):
     # Between a ResNet's convolutions these leave int8 as it is; elsewhere additions are those of boxes.
     quantised: ClassVar[tuple[str, ...]] = (*PRODUCTS, "Add", "GlobalAveragePool", "MaxPool")
 
-    def of(self, wanted: Hyperparameters) -> Task:
-        """With what the training asks for."""
-        return ImageClassification(_own(wanted))
-
     def read(self, data: Path) -> Dataset:
         """Read DIR/{train,validation,test}/{label}/picture."""
         dataset = read_image_folder(data)
-        return _with_sets(dataset) if self.wanted and self.wanted.multi_label else dataset
+        return _with_sets(dataset) if self.wanted.multi_label else dataset
 
     def read_split(self, data: Path, split: str, labels: Sequence[str]) -> Dataset:
         """Read DIR/{split}/{label}/picture."""
@@ -65,9 +56,9 @@ class ImageClassification(Task):
         """The labels that have no training picture left; the pictures too small to crop."""
         samples = dataset.splits[TRAIN]
         small: list[str] = []
-        if self.wanted and self.wanted.crops and not self.wanted.resize:
+        if self.wanted.crops and not self.wanted.resize:
             small = smaller_than(samples, *sides(self.wanted.size))
-        if self.wanted and self.wanted.multi_label:
+        if self.wanted.multi_label:
             if any(sample.target for sample in samples):
                 return small
             return [*small, f"{dataset.root / TRAIN}: no usable picture has a label"]
@@ -80,9 +71,9 @@ class ImageClassification(Task):
             if index not in trained
         ]
 
-    def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+    def build_model(self, labels: Sequence[str]) -> PreTrainedModel:
         """A ResNet with one output for each label."""
-        return build_resnet(wanted, labels)
+        return build_resnet(self.wanted, labels)
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 ResNet of a checkpoint folder."""
@@ -90,24 +81,24 @@ class ImageClassification(Task):
 
     def begin(self, model: PreTrainedModel, dataset: Dataset) -> None:
         """The weights of the labels' pictures, if the training asks for them."""
-        if self.wanted and self.wanted.use_weighted_loss:
+        if self.wanted.use_weighted_loss:
             weights = positive_weights(dataset.splits[TRAIN], len(dataset.labels))
             model.positive_weights = weights
 
-    def train_view(self, wanted: Hyperparameters) -> View:
+    def train_view(self) -> View:
         """The whole picture at the size of the augmentation's canvas, or a part of it."""
-        own = _own(wanted)
-        if own.crops:
-            seed = None if own.augmentation == "none" else own.seed
-            return Crop(*sides(own.size), own.resize, seed)
-        height, width = (canvas_size(own.augmentation, side) for side in sides(own.size))
+        wanted = self.wanted
+        if wanted.crops:
+            seed = None if wanted.augmentation == "none" else wanted.seed
+            return Crop(*sides(wanted.size), wanted.resize, seed)
+        height, width = (canvas_size(wanted.augmentation, side) for side in sides(wanted.size))
         return Whole(height, width, self.fit)
 
-    def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
+    def collate_train(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, H, W], augmented, and labels[B]."""
-        own = _own(wanted)
-        seed = [own.seed, *(item.key for item in items)]
-        pixels = augment(stack(items), own.augmentation, own.size, seed, cropped=own.crops)
+        wanted = self.wanted
+        seed = [wanted.seed, *(item.key for item in items)]
+        pixels = augment(stack(items), wanted.augmentation, wanted.size, seed, cropped=wanted.crops)
         return {"pixel_values": pixels, "labels": _targets(items)}
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
@@ -121,7 +112,7 @@ class ImageClassification(Task):
             truth = multi_hot(labels, logits.shape[1]) > 0
             return {"accuracy": ((logits > 0) == truth).float().mean()}
         means = {"accuracy": (logits.argmax(dim=-1) == labels).float().mean()}
-        if self.wanted and self.wanted.top_k:
+        if self.wanted.top_k:
             best = logits.topk(min(self.wanted.top_k, logits.shape[1]), dim=-1).indices
             found = (best == labels[:, None]).any(dim=-1)
             means[f"top_k_accuracy_{self.wanted.top_k}"] = found.float().mean()
@@ -135,7 +126,7 @@ class ImageClassification(Task):
 
     def metric(self, labels: Sequence[str]) -> Metric:
         """Accuracy, precision, recall and F1."""
-        return LabelMetric(labels, self.wanted.top_k if self.wanted else 0)
+        return LabelMetric(labels, self.wanted.top_k)
 
     def serving_module(self, model: PreTrainedModel) -> nn.Module:
         """Uint8 image[B, H, W, 3] -> scores[B, K]."""
@@ -149,9 +140,9 @@ class ImageClassification(Task):
         scores = TensorSpec(SCORES, "FP32", (len(labels),), label_filename=LABELS_FILE)
         return (image,), (scores,)
 
-    def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """Whether the labels exclude each other, if they do not."""
-        return {"multi_label": "true"} if _own(wanted).multi_label else {}
+        return {"multi_label": "true"} if self.wanted.multi_label else {}
 
     def parse_predictions(
         self, predictions: Sequence[Json], labels: Sequence[str], _pictures: Sequence[Picture]
@@ -166,11 +157,6 @@ class ImageClassification(Task):
 
 
 TASK: Final[Task] = ImageClassification()
-
-
-def _own(wanted: Hyperparameters) -> ClassificationHyperparameters:
-    assert isinstance(wanted, ClassificationHyperparameters)  # noqa: S101 - what TASKS says
-    return wanted
 
 
 class _Scores(nn.Module):

@@ -4,6 +4,7 @@ Legend: B pictures of a batch, S side of the padded square, Q queries, K labels.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
@@ -26,7 +27,6 @@ from trainer.detection_losses import loss_parts
 from trainer.detection_metric import BOXES, LABELS, SCORES, CocoMetric
 from trainer.detector_export import ServedDetector, detections
 from trainer.detectors import FAMILY, build_detector
-from trainer.hyperparameters import Hyperparameters
 from trainer.pictures import Item, View, Whole
 from trainer.pixel_size import PixelSize, sides
 from trainer.tasks import TaskName
@@ -37,8 +37,11 @@ IMAGE: Final = "image"
 SIZE: Final = "size"
 
 
+@dataclass(frozen=True)
 class ObjectDetection(Task):
     """Any number of labelled boxes a picture."""
+
+    wanted: DetectionHyperparameters = field(default_factory=DetectionHyperparameters)
 
     name: ClassVar[TaskName] = "object-detection"
     main_metric: ClassVar[str] = "map"
@@ -66,21 +69,21 @@ class ObjectDetection(Task):
             return []
         return [f"{dataset.folder_of(TRAIN)}: no usable picture shows an annotated object"]
 
-    def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+    def build_model(self, labels: Sequence[str]) -> PreTrainedModel:
         """A detector of the labels."""
-        return build_detector(_own(wanted), labels)
+        return build_detector(self.wanted, labels)
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 detector of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def train_view(self, wanted: Hyperparameters) -> View:
+    def train_view(self) -> View:
         """The whole picture in the padded square."""
-        return Whole(wanted.input_size, wanted.input_size, self.fit)
+        return Whole(self.wanted.input_size, self.wanted.input_size, self.fit)
 
-    def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
+    def collate_train(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S] and labels, changed at random."""
-        return train_batch(items, _own(wanted).augmentation, wanted.seed)
+        return train_batch(items, self.wanted.augmentation, self.wanted.seed)
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S], pixel_mask[B, S, S], labels and size[B, 2]."""
@@ -135,9 +138,9 @@ class ObjectDetection(Task):
         """In the reference's order, which rounding may change."""
         return align_detections(ours, reference)
 
-    def parameters(self, wanted: Hyperparameters) -> Mapping[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """The threshold of an answer."""
-        return {"threshold": repr(_own(wanted).threshold)}
+        return {"threshold": repr(self.wanted.threshold)}
 
     def parse_predictions(
         self, predictions: Sequence[Json], labels: Sequence[str], pictures: Sequence[Picture]
@@ -192,8 +195,3 @@ def _config_of(model: nn.Module) -> PreTrainedConfig:
     assert isinstance(model, PreTrainedModel)  # noqa: S101 - what build_model gives
     config: PreTrainedConfig = model.config
     return config
-
-
-def _own(wanted: Hyperparameters) -> DetectionHyperparameters:
-    assert isinstance(wanted, DetectionHyperparameters)  # noqa: S101 - what TASKS says
-    return wanted

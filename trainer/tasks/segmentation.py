@@ -5,6 +5,7 @@ Legend: B pictures of a batch, S the input's height and width, s the logits', K 
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -21,7 +22,6 @@ from trainer.batch_size import CPU_BATCH_SIZE, largest_batch, training_step
 from trainer.datasets.dataset import TRAIN, Dataset, Sample
 from trainer.datasets.segmentation_folder import read_segmentation_folder, read_segmentation_split
 from trainer.hardware import Hardware
-from trainer.hyperparameters import Hyperparameters
 from trainer.masks import IGNORED_ID, ignored_id, mask_of
 from trainer.normalization import normalize, to_unit
 from trainer.overlays import overlay, side_by_side
@@ -47,8 +47,11 @@ _PROBED_LABELS: Final = 150  # as ADE20K has; their enlarged logits take much of
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class SemanticSegmentation(Task):
     """One label a pixel."""
+
+    wanted: SegmentationHyperparameters = field(default_factory=SegmentationHyperparameters)
 
     name: ClassVar[TaskName] = "semantic-segmentation"
     main_metric: ClassVar[str] = "mean_iou"
@@ -71,34 +74,32 @@ class SemanticSegmentation(Task):
             "ignored; expected at least one of a label"
         ]
 
-    def settle(self, wanted: Hyperparameters, hardware: Hardware) -> Hyperparameters:
-        """A batch size of 0 becomes the largest that fits, on a CPU 4."""
-        if wanted.per_device_train_batch_size > 0:
-            return wanted
-        size = (
-            CPU_BATCH_SIZE if hardware.device == "cpu" else _largest_batch(_own(wanted), hardware)
-        )
+    def batch_size(self, hardware: Hardware) -> int:
+        """As it is asked for; 0 becomes the largest that fits, on a CPU 4."""
+        if self.wanted.per_device_train_batch_size > 0:
+            return self.wanted.per_device_train_batch_size
+        on_cpu = hardware.device == "cpu"
+        size = CPU_BATCH_SIZE if on_cpu else _largest_batch(self.wanted, hardware)
         logger.info("event=batch_size device=%s found=%d", hardware.device, size)
-        return wanted.model_copy(update={"per_device_train_batch_size": size})
+        return size
 
-    def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+    def build_model(self, labels: Sequence[str]) -> PreTrainedModel:
         """A SegFormer, FCN, PSPNet or DeepLabV3 with one output for each label."""
-        return build_segmenter(_own(wanted), labels)
+        return build_segmenter(self.wanted, labels)
 
     def load_model(self, folder: Path) -> PreTrainedModel:
         """The fp32 model of a checkpoint folder."""
         return load_checkpoint(FAMILY, folder)
 
-    def train_view(self, wanted: Hyperparameters) -> View:
+    def train_view(self) -> View:
         """The whole picture: at the input's size, or, to be cropped, at a random scale."""
-        own = _own(wanted)
-        if own.crop_size:
-            return Scaled(own.base_size, own.seed)
-        return Whole(own.input_size, own.input_size, self.fit)
+        if self.wanted.crop_size:
+            return Scaled(self.wanted.base_size, self.wanted.seed)
+        return Whole(self.wanted.input_size, self.wanted.input_size, self.fit)
 
-    def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
+    def collate_train(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S], some mirrored; S may be `crop_size`."""
-        return train_batch(items, _own(wanted))
+        return train_batch(items, self.wanted)
 
     def collate_eval(self, items: Sequence[Item]) -> Batch:
         """pixel_values[B, 3, S, S] and labels[B, S, S]."""
@@ -199,11 +200,6 @@ def _largest_but_for(
     chosen = np.take_along_axis(enlarged, label_map[:, None].astype(np.int64), axis=1)[:, 0]
     nearly: NDArray[np.bool_] = enlarged.max(axis=1) - chosen <= rounding
     return nearly
-
-
-def _own(wanted: Hyperparameters) -> SegmentationHyperparameters:
-    assert isinstance(wanted, SegmentationHyperparameters)  # noqa: S101 - this task's own
-    return wanted
 
 
 def _largest_batch(wanted: SegmentationHyperparameters, hardware: Hardware) -> int:

@@ -6,6 +6,7 @@ ways to evaluate) knows only this.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Protocol, Self, TypeAlias
@@ -52,8 +53,15 @@ class Metric(Protocol):
         """The metrics of all that was taken in, by name."""
 
 
+@dataclass(frozen=True)
 class Task(ABC):
-    """One vision task; what a subclass leaves out is what most tasks do."""
+    """One vision task; what a subclass leaves out is what most tasks do.
+
+    Attributes:
+        wanted: What a training asks for, of the task's own type; the defaults beside one.
+    """
+
+    wanted: Hyperparameters
 
     name: ClassVar[TaskName]
     """The task's name in `TASKS`, in config.pbtxt and on the command line."""
@@ -73,9 +81,9 @@ class Task(ABC):
     request_parameters: ClassVar[Mapping[str, Json]] = MappingProxyType({})
     """The `parameters` of a V1 request whose answer `parse_predictions` understands."""
 
-    def of(self, _wanted: Hyperparameters) -> "Task":
+    def of(self, wanted: Hyperparameters) -> Self:
         """The task as a training with these hyperparameters has it."""
-        return self
+        return replace(self, wanted=wanted)
 
     @abstractmethod
     def read(self, data: Path) -> Dataset:
@@ -89,12 +97,12 @@ class Task(ABC):
     def faults(self, dataset: Dataset) -> list[str]:
         """What makes a dataset useless to train on once its bad pictures are gone."""
 
-    def settle(self, wanted: Hyperparameters, _hardware: Hardware) -> Hyperparameters:
-        """The hyperparameters with what they leave to this machine decided."""
-        return wanted
+    def batch_size(self, _hardware: Hardware) -> int:
+        """Training pictures a step of each process; what a size of 0 leaves to this machine."""
+        return self.wanted.per_device_train_batch_size
 
     @abstractmethod
-    def build_model(self, wanted: Hyperparameters, labels: Sequence[str]) -> PreTrainedModel:
+    def build_model(self, labels: Sequence[str]) -> PreTrainedModel:
         """A model to train, from random or given weights; its config says all the export needs."""
 
     @abstractmethod
@@ -105,11 +113,11 @@ class Task(ABC):
         """Tell a model that will be trained what its loss depends on besides the batch."""
 
     @abstractmethod
-    def train_view(self, wanted: Hyperparameters) -> View:
+    def train_view(self) -> View:
         """How a training picture is decoded; `collate_train` does the rest of its augmentation."""
 
     @abstractmethod
-    def collate_train(self, items: Sequence[Item], wanted: Hyperparameters) -> Batch:
+    def collate_train(self, items: Sequence[Item]) -> Batch:
         """Augmented model inputs and targets of a training batch."""
 
     @abstractmethod
@@ -155,7 +163,7 @@ class Task(ABC):
         """`ours`, but as `reference` has it where rounding alone chose between equals."""
         return ours
 
-    def parameters(self, _wanted: Hyperparameters) -> Mapping[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """What config.pbtxt's parameters say beside what every task says."""
         return {}
 

@@ -57,10 +57,10 @@ def log_of(name: TaskName, job: SageMakerHyperparameters, data: Path, run_dir: P
     task, dataset = load_task(name).of(wanted), load_task(name).read(data)
     hooks = Hooks(callbacks=(job.log_lines(),), train_metrics=True)
     hardware, processes = choose_hardware(wanted), start_processes()
-    model = task.build_model(wanted, dataset.labels)
+    model = task.build_model(dataset.labels)
     with written() as texts:
         train(
-            Job(task, dataset, wanted, hardware, processes, run_dir, run_dir / "events", hooks),
+            Job(task, dataset, hardware, processes, run_dir, run_dir / "events", hooks),
             model,
             None,
         )
