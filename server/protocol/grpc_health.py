@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from server.protocol.rpc import read_or_abort, serialize
+from server.protocol.rpc import end, read_or_abort, serialize
 from server.protocol.v2 import V2, Handler
 
 HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -46,7 +46,9 @@ class Health:
         request = await self._read("Check", wire, context)
         status = self._status(request.service)
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(
+            await end(
+                context,
+                "Check",
                 grpc.StatusCode.NOT_FOUND,
                 f"service {request.service[:80]!r} is unknown; expected the empty name, "
                 f"{self._service} or the name of a model",

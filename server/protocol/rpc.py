@@ -1,5 +1,6 @@
 """Methods on protobuf messages -> gRPC handlers that answer errors with their status."""
 
+import asyncio
 import itertools
 import logging
 import string
@@ -93,8 +94,23 @@ async def abort(
     headers = dict(context.invocation_metadata() or ())
     named = (str(headers[header]) for header in ID_HEADERS if header in headers)
     code, text = describe(rpc, err, request_id or next(named, ""))
-    await context.abort(code, fit_for_status(text))
-    raise AssertionError("abort raises") from err
+    await end(context, rpc, code, text)
+
+
+async def end(
+    context: "grpc.aio.ServicerContext[Any, Any]", rpc: str, code: grpc.StatusCode, text: str
+) -> NoReturn:
+    """End a call with a status; if its client has left, as gRPC ends those whose client leaves.
+
+    Raises:
+        CancelledError: The client has left.
+    """
+    try:
+        await context.abort(code, fit_for_status(text))
+    except grpc.aio.InternalError as err:  # as the deadline passed before gRPC had told so
+        logger.info("client left rpc=%s before its status=%s", rpc, code.name)
+        raise asyncio.CancelledError from err
+    raise AssertionError("abort raises")
 
 
 def describe(rpc: str, err: Exception, request_id: str = "") -> tuple[grpc.StatusCode, str]:

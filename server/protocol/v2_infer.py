@@ -22,7 +22,7 @@ from server.protocol.error_answers import name_request
 from server.protocol.http import model_routes
 from server.protocol.inference_route import InferenceRoute
 from server.protocol.raw_body import Target
-from server.protocol.rpc import describe, fit_for_status, serialize, unary, understood
+from server.protocol.rpc import describe, end, serialize, unary, understood
 from server.protocol.stream import in_order
 from server.protocol.v2 import V2, Handler
 from server.version import Version
@@ -131,10 +131,11 @@ class Infer:
             async for code, answer in answers:
                 if end_on_error and code is not None:
                     assert isinstance(answer, oip.ModelStreamInferResponse)  # noqa: S101  # as errors
-                    await context.abort(code, fit_for_status(answer.error_message))
+                    await end(context, "ModelStreamInfer", code, answer.error_message)
                 yield answer
         if stopping.is_set():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+            text = "the server is stopping"
+            await end(context, "ModelStreamInfer", grpc.StatusCode.UNAVAILABLE, text)
 
     async def _streamed(
         self, wire: bytes
