@@ -3,7 +3,7 @@
 A manifest is a file of JSON lines, as SageMaker's Ground Truth writes them:
 
     {"source-ref": "s3://BUCKET/1.jpg", "class": 0, "class-metadata": {"class-name": "cat"}}
-    {"source-ref": "s3://BUCKET/1.jpg", "street-ref": "s3://BUCKET/1.png", "street-metadata": {}}
+    {"source-ref": "s3://BUCKET/1.jpg", "street-ref": "s3://BUCKET/1.png", "street-ref-metadata": {}}
 
 A channel in Pipe mode brings no manifest, but what it names: RecordIO records of picture and
 annotation by turns. All objects that a manifest names are fetched before a training begins.
@@ -142,7 +142,9 @@ def _lines(path: Path, names: Sequence[str], faults: list[str]) -> Iterator[_Lin
                 f"a value in {annotation}"
             )
             continue
-        metadata = values.get(annotation.removesuffix(_REFERENCE) + _METADATA)
+        # Ground Truth's name; that of SageMaker's example of masks is without -ref.
+        other = annotation.removesuffix(_REFERENCE) + _METADATA
+        metadata = values.get(annotation + _METADATA, values.get(other))
         yield _Line(where, str(values[picture]), values[annotation], metadata)
 
 

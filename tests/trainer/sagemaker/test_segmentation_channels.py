@@ -84,8 +84,9 @@ def test_four_folders_hold_the_pairs_of_the_lists(blocks: Dataset, root: Path) -
     assert (found.labels, found.problems, found.warnings) == (("0", "1", "2"), (), ())
 
 
+@pytest.mark.parametrize("metadata", ["blocks-metadata", "blocks-ref-metadata"])
 def test_manifests_and_their_pipes_hold_the_pairs_of_the_lists(
-    blocks: Dataset, tmp_path: Path
+    blocks: Dataset, tmp_path: Path, metadata: str
 ) -> None:
     by_manifest, by_pipe = {}, {}
     for split in SPLITS:
@@ -93,7 +94,7 @@ def test_manifests_and_their_pipes_hold_the_pairs_of_the_lists(
         for sample in blocks.splits[split]:
             refs = {"source-ref": str(sample.path), "blocks-ref": f"file://{sample.companions[0]}"}
             names = {str(n): {"class-name": name} for n, name in enumerate(blocks.labels)}
-            lines.append({**refs, "blocks-metadata": {"internal-color-map": names}})
+            lines.append({**refs, metadata: {"internal-color-map": names}})
             stream += b"".join(frame(file.read_bytes()) for file in sample.files)
         (tmp_path / split).mkdir()
         manifest = "\n".join(map(json.dumps, lines))
