@@ -12,11 +12,12 @@ The direction of the map is that of SageMaker's own example, in which the values
 the labels [1, 0, 2]: the other reading has no meaning for 5.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from contract.model_config import Json
 from trainer.datasets.json_file import read_json
@@ -50,7 +51,16 @@ def read_value_map(path: Path) -> ValueMap:
     Raises:
         DatasetError: It cannot be read, has both keys or none, or says what no label map can.
     """
-    content = read_json(path)
+    repeated: list[str] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+        return dict(pairs)
+
+    content = read_json(path, collect)
+    if repeated:
+        raise DatasetError(*(f"{path}: {key!r} occurs twice, expected once" for key in repeated))
     match content:
         case {"scale": _, "map": _}:
             raise DatasetError(f"{path}: has both scale and map; {EXPECTED}")
@@ -86,6 +96,8 @@ def _mapped(path: Path, labels: dict[str, Json]) -> ValueMap:
             )
         elif value in id_of:
             faults.append(f"{path}: map: labels {id_of[value]} and {label} are both {value}")
+        elif label in id_of.values():  # as 0 and 00
+            faults.append(f"{path}: map: label {label} occurs twice, expected once")
         else:
             id_of[value] = label
     if faults:

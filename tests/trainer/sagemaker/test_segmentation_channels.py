@@ -215,13 +215,16 @@ def test_values_that_a_map_does_not_name_are_ignored_and_told(root: Path) -> Non
         ({"map": {"0": 256}}, "map: got '0': 256, expected a label from 0 to 254 and the value"),
         ({"map": {"255": 0}}, "map: got '255': 0, expected"),
         ({"map": {"a": True}}, "map: got 'a': True, expected"),
+        ({"map": {"0": 5, "00": 6}}, "map: label 0 occurs twice, expected once"),
+        ('{"map": {"0": 5, "0": 6, "1": 0}}', "'0' occurs twice, expected once"),
+        ('{"scale": 2, "scale": 3}', "'scale' occurs twice, expected once"),
     ],
 )
 def test_label_maps_that_mean_nothing_are_refused(
     tmp_path: Path, content: object, told: str
 ) -> None:
     path = tmp_path / "train_label_map.json"
-    path.write_text(json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(DatasetError) as caught:
         read_value_map(path)
     assert str(caught.value).startswith(f"{path}: {told}")
