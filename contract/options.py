@@ -48,6 +48,9 @@ class Options(BaseModel):
     alternatives: ClassVar[frozenset[str]] = frozenset()
     """Options of which one excludes the others, so that a flag wins over another's variable."""
 
+    refuse_empty: ClassVar[frozenset[str]] = frozenset()
+    """Types, as a table names them, whose own checks refuse empty text and say what they expect."""
+
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -119,7 +122,8 @@ def build(model: type[OptionsT], *layers: Mapping[str, Any]) -> OptionsT:
     """
     merged = _merge(model, layers)
     rows = {row.name: row for row in describe(model)}
-    if empty := [name for name, value in merged.items() if _says_nothing(value, rows.get(name))]:
+    asked = {name: row for name, row in rows.items() if row.type not in model.refuse_empty}
+    if empty := [name for name, value in merged.items() if _says_nothing(value, asked.get(name))]:
         raise OptionsError(
             [f"{name}: got {shown(merged[name])}, expected {rows[name].expected}" for name in empty]
         )

@@ -48,6 +48,8 @@ ALONE = Host()
 class SageMakerHyperparameters(Options):
     """What a training job asks of an algorithm."""
 
+    refuse_empty = frozenset({"bool", "list"})
+
     channels: ClassVar[tuple[str, ...]]
     """The channels that it reads, besides `model`."""
 

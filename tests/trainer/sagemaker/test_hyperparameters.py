@@ -236,6 +236,20 @@ def test_every_fault_has_a_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lr_scheduler_step", "rising numbers of epochs such as '10, 20'"),
+        ("early_stopping", "True or False"),
+        ("epochs", "int in (0, inf)"),
+    ],
+)
+def test_an_empty_value_is_told_what_is_expected(name: str, expected: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        asked("image-classification", **{name: ""})
+    assert caught.value.problems == (f"{name}: got '', expected {expected}",)
+
+
 @pytest.mark.parametrize("algorithm", REQUIRED)
 def test_values_in_quotes_of_json_are_the_same(algorithm: TaskName) -> None:
     quoted = asked(algorithm, optimizer='"adam"', epochs='"7"')
