@@ -29,7 +29,7 @@ from trainer.sagemaker.descent import (
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS, DetectionModel
 from trainer.sagemaker.hyperparameters import ALONE, Host, SageMakerHyperparameters, split_note
 from trainer.sagemaker.shared_fields import Beta1, Beta2
-from trainer.sagemaker.values import MaybeTruth, Truth
+from trainer.sagemaker.values import Automatic, MaybeTruth, Truth
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -116,7 +116,7 @@ class ObjectDetection(SageMakerHyperparameters):
     early_stopping_min_delta: float = Field(
         default=0.0, ge=0, le=1, description="Growth of this or less is none"
     )
-    reinitialize_top_layer: Literal["Auto", "True", "False"] = Field(
+    reinitialize_top_layer: Automatic = Field(
         default="Auto",
         description=(
             "Auto: the head starts anew on other weights than the `model` channel's; True: on those, "

@@ -6,7 +6,7 @@ arrives in quotes of its own, and truth values as Python's, `True`.
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator
 
@@ -47,6 +47,15 @@ def read_epochs(value: object) -> tuple[int, ...]:
     return epochs
 
 
+def read_automatic(value: object) -> object:
+    """Auto, True or False from any case of letters; anything else as it is, to be refused."""
+    text = str(value).strip().capitalize()
+    return text if text in get_args(_Automatic) else value
+
+
+_Automatic: TypeAlias = Literal["Auto", "True", "False"]
+
+Automatic = Annotated[_Automatic, BeforeValidator(read_automatic)]
 Truth = Annotated[bool, BeforeValidator(read_truth)]
 MaybeTruth = Annotated[bool | None, BeforeValidator(read_truth)]
 Epochs = Annotated[tuple[int, ...], BeforeValidator(read_epochs)]

@@ -130,7 +130,7 @@ DETECTION: Final[dict[str, Row]] = {
     "early_stopping": (False, *_TRUTH),
     "early_stopping_patience": (5, *_COUNT),
     "early_stopping_min_delta": (0.0, *_PART),
-    "reinitialize_top_layer": ("Auto", ("Auto", "True", "False"), ("auto", "1")),
+    "reinitialize_top_layer": ("Auto", ("Auto", "True", "False", "auto", "TRUE"), ("yes", "1")),
     "train_only_on_top_layer": (None, *_TRUTH),  # by the model
     "train_only_top_layer": (None, *_TRUTH),
     "eps": (None, ("1e-9", "0.5", "1"), ("-0.001", "1.001", "much", "nan", "inf")),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.sagemaker.values import read_epochs, read_truth, unquoted
+from trainer.sagemaker.values import read_automatic, read_epochs, read_truth, unquoted
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,14 @@ def test_false_in_any_spelling(text: str) -> None:
 def test_no_truth_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"got '{text}', expected True or False"):
         read_truth(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("Auto", "Auto"), ("auto", "Auto"), ("TRUE", "True"), (" false", "False"), ("aUt0", "aUt0")],
+)
+def test_automatic_or_a_truth_in_any_case_of_letters(text: str, expected: str) -> None:
+    assert read_automatic(text) == expected
 
 
 @pytest.mark.parametrize(
