@@ -15,6 +15,7 @@ from tests.tiny_models import publish_colour_model
 from tests.triton.configurations import FORGIVEN
 from tests.triton.differences import DIFFERENCES
 from tests.triton.grpc_differences import GRPC_DIFFERENCES
+from tests.triton.header_differences import HEADER_DIFFERENCES
 
 TEXT = (Path(__file__).parents[2] / "docs/protocols.md").read_text(encoding="utf-8")
 EXAMPLES = examples_of(TEXT)
@@ -55,7 +56,7 @@ def test_every_block_of_code_has_its_output() -> None:
 
 def test_every_meant_difference_from_triton_is_listed() -> None:
     rows = set(TEXT.splitlines())
-    for difference in (*DIFFERENCES, *GRPC_DIFFERENCES):
+    for difference in (*DIFFERENCES, *HEADER_DIFFERENCES, *GRPC_DIFFERENCES):
         assert f"| {difference.what} | {difference.why} |" in rows
     in_configurations = TEXT.partition("### In config.pbtxt")[2].count("\n| ") - 2
     assert in_configurations == len(FORGIVEN)

@@ -1,3 +1,5 @@
+import contextlib
+import mmap
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -5,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from server.shared_memory import FOLDER
 from tests.live_server import LiveServer, live_server
 from tests.marks import mark_folder
 from tests.triton.models import write_models
 from tests.triton.reference import BINARY, ENVIRONMENT, live_triton
+from tests.triton.rest_settings import MEMORY
 from tests.triton.trained import publish_trained
 
 
@@ -35,6 +39,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
+@contextlib.contextmanager
+def shared_file() -> Iterator[None]:
+    """There is the file that cases register as shared memory."""
+    file = FOLDER / MEMORY.removeprefix("/")
+    file.write_bytes(bytes(2 * mmap.PAGESIZE))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Pair]:
     """Both servers, in explicit mode, with every model loaded."""
@@ -46,6 +61,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Pa
     ours = ["--model-repository", str(folder / "ours"), "--server-name=triton"]
     ours += [*flags, "--allow-shared-memory=true", "--provider=cpu", "--precision=fp32"]
     with (
+        shared_file(),
         live_triton(folder, folder / "triton", *flags, "--id=triton") as triton,
         live_server(folder / "log", *ours) as running,
     ):

@@ -2,64 +2,16 @@
 
 docs/protocols.md has the same list. A difference is named by what holds of both answers, so that a
 third answer, of either server, is a failure. What explains two bodies says nothing of their headers: those
-have differences of their own.
+are in header_differences.py.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tests.triton.compare import Answer, same
+from tests.triton.difference import Difference, answered, of
 
-_TEXT: Final = {"content-type": "text/plain"}
-_JSON: Final = {"content-type": "application/json"}
-_BINARY: Final = {"content-type": "application/octet-stream"}
 _REQUEST_ID: Final = "[request id: <id_unknown>] "
-
-Holds = Callable[[str, Answer, Answer], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A difference that is meant.
-
-    Attributes:
-        what: What this server does otherwise, as docs/protocols.md says it.
-        why: The reason.
-        holds: Whether two answers to the case of that name, Triton's and ours, differ so; it may fail
-            at others.
-    """
-
-    what: str
-    why: str
-    holds: Holds
-
-    def explains(self, name: str, theirs: Answer, ours: Answer) -> bool:
-        """Whether this is how two answers differ."""
-        try:
-            return self.holds(name, theirs, ours)
-        except (KeyError, TypeError, ValueError, AttributeError):  # not the body that it is about
-            return False
-
-
-def listed(heading: str) -> list[tuple[str, str]]:
-    """What the manual lists under a heading, and why."""
-    manual = (Path(__file__).parents[2] / "docs/protocols.md").read_text(encoding="utf-8")
-    _, _, rest = manual.partition(f"\n### {heading}\n")
-    table = rest.partition("\n#")[0].splitlines()
-    rows = [line.strip("| ").split(" | ") for line in table if line.startswith("|")]
-    return [(what, why) for what, why in rows[2:]]
-
-
-def of(*names: str, triton: int, ours: int) -> Holds:
-    """Cases whose names begin so, with these statuses; ours says what is wrong if anything is."""
-
-    def holds(name: str, theirs: Answer, answer: Answer) -> bool:
-        statuses = (theirs.status, answer.status) == (triton, ours)
-        return statuses and name.startswith(names) and bool(answer.error) == (ours not in (0, 200))
-
-    return holds
 
 
 def _says_more(_name: str, theirs: Answer, ours: Answer) -> bool:
@@ -135,12 +87,6 @@ def classes(answer: Answer) -> list[str]:
     """The classes of the only output."""
     (output,) = answer.body["outputs"].values()
     return list(output["data"])
-
-
-def _binary_sizes(answer: Answer) -> list[int]:
-    """The bytes of each binary output."""
-    entries = [entry.get("parameters", {}) for entry in answer.body["outputs"].values()]
-    return [entry["binary_data_size"] for entry in entries if "binary_data_size" in entry]
 
 
 def ties_in_order(theirs: Sequence[str], ours: Sequence[str]) -> bool:
@@ -343,6 +289,74 @@ DIFFERENCES: Final = (
         of("register cuda", triton=400, ours=501),
     ),
     Difference(
+        "Shared memory may begin anywhere in its file",
+        "Triton maps it, which is done by pages; here it is read and written.",
+        lambda name, theirs, ours: (
+            (name, theirs.status, ours.status, ours.body) == ("register in a page", 400, 200, "")
+        ),
+    ),
+    Difference(
+        "`triton_enable_empty_final_response` is taken",
+        "So it is by Triton's gRPC; its REST refuses it as reserved.",
+        answered("parameters of streams", triton=400),
+    ),
+    Difference(
+        "`parameters` of an input or output that are neither an object nor null are refused",
+        "Triton passes over them, and so over what was asked.",
+        of("parameters [] of", "parameters 'text' of", triton=200, ours=400),
+    ),
+    Difference(
+        "Of a key that an object has twice, the last counts",
+        "So it does for most parsers; Triton takes the first.",
+        lambda name, theirs, ours: (
+            name == "a key twice" and (theirs.body["id"], ours.body["id"]) == ("first", "last")
+        ),
+    ),
+    Difference(
+        "A path's percent escapes are read",
+        "They mean what they stand for (RFC 3986); Triton compares what was sent.",
+        lambda name, theirs, ours: (
+            name == "path of escapes" and theirs.status == 404 and ours.body["name"] == "simple"
+        ),
+    ),
+    Difference(
+        "`/` and `/v2/models` are answered",
+        "KServe has the first, and a list of the models is asked for; Triton says 404.",
+        lambda name, theirs, ours: (
+            name.startswith("KServe's path")
+            and (theirs.status, ours.status) == (404, 200)
+            and (ours.body == {"status": "alive"} or "simple" in ours.body["models"])
+        ),
+    ),
+    Difference(
+        "Content-Encoding is read in letters of any case, and may be identity",
+        "So says RFC 9110; Triton refuses both.",
+        answered("encoding GZIP", "encoding Identity", triton=501),
+    ),
+    Difference(
+        "More than 2^32 classes are all that there are",
+        "Triton takes the lower 32 bits of the number, which may be 0, no classification.",
+        lambda name, theirs, ours: (
+            name == f"classification {2**40}"
+            and [one.body["outputs"]["scores"]["datatype"] for one in (theirs, ours)]
+            == ["FP32", "BYTES"]
+        ),
+    ),
+    Difference(
+        "`trace_level` may be one text",
+        "Triton takes a list alone.",
+        lambda name, theirs, ours: (
+            name == "trace {'trace_level': 'OFF'}"
+            and theirs.status == 500
+            and ours.body["trace_level"] == ["OFF"]
+        ),
+    ),
+    Difference(
+        "A trace setting out of its range has one text",
+        "Triton has another for each.",
+        of("trace {'trace_count': '-2'}", triton=400, ours=400),
+    ),
+    Difference(
         "Why a run fails is in the log, and the answer is `internal error; see the server's log`",
         "Triton sends onnxruntime's text, which names the server's files and the model's nodes.",
         lambda name, theirs, ours: (
@@ -354,39 +368,3 @@ DIFFERENCES: Final = (
     ),
 )
 """Of statuses and bodies."""
-
-HEADER_DIFFERENCES: Final = (
-    Difference(
-        "An answer of less than 1 KiB is not compressed",
-        "It would not be sent in fewer packets.",
-        lambda _name, theirs, ours: (
-            {**ours.headers, "content-encoding": theirs.headers["content-encoding"]}
-            == theirs.headers
-            and len(str(ours.body)) < 1024
-        ),
-    ),
-    Difference(
-        "An empty body has no Content-Type",
-        "Triton calls it application/json, which it is not.",
-        lambda _name, theirs, ours: (
-            theirs.headers.keys() == {"content-type"} and ours.body == "" and not ours.headers
-        ),
-    ),
-    Difference(
-        "JSON is of Content-Type application/json",
-        "Triton sends some of it as text/plain, errors among it.",
-        lambda _name, theirs, ours: (
-            (theirs.headers, ours.headers) == (_TEXT, _JSON) and not isinstance(ours.body, str)
-        ),
-    ),
-    Difference(
-        "An answer with a binary output is application/octet-stream, also where that has no bytes",
-        "Triton calls it application/json where none has any.",
-        lambda _name, theirs, ours: (
-            (theirs.headers, ours.headers) == (_JSON, _BINARY)
-            and not any(_binary_sizes(theirs))
-            and _binary_sizes(ours) != []
-        ),
-    ),
-)
-"""Of headers, whatever the statuses and bodies are."""

@@ -8,12 +8,10 @@ from typing import Final
 
 from server.bytes_elements import split_elements
 from tests.triton.compare import Answer, same
+from tests.triton.difference import Difference, answered, of
 from tests.triton.differences import (
     VERSION_0,
-    Difference,
-    Holds,
     configuration,
-    of,
     server_metadata,
     ties_in_order,
     without_request_id,
@@ -36,16 +34,6 @@ def _trace_mode(_name: str, theirs: Answer, ours: Answer) -> bool:
     settings = [dict(answer.body["settings"]) for answer in (theirs, ours)]
     modes = [one.pop("trace_mode")["value"] for one in settings]
     return modes == [["triton"], ["opentelemetry"]] and same(*settings)
-
-
-def _answered(case: str) -> Holds:
-    """A case that Triton refuses, and that has outputs here."""
-
-    def holds(name: str, theirs: Answer, ours: Answer) -> bool:
-        statuses = (theirs.status, ours.status) == (_INVALID, _OK)
-        return name == case and statuses and bool(ours.body["outputs"])
-
-    return holds
 
 
 def _raw_classes(answer: Answer) -> list[str]:
@@ -97,12 +85,12 @@ GRPC_DIFFERENCES: Final = (
     Difference(
         "A batch larger than `max_batch_size` is split",
         "Triton refuses it; a client need not know the server's limit.",
-        _answered("batch over the maximum"),
+        answered("batch over the maximum", triton=_INVALID, ours=_OK),
     ),
     Difference(
         "`classification` 0 asks for no classification",
         "So says Triton's REST; its gRPC refuses the number that its text allows.",
-        _answered("classification {'int64_param': 0}"),
+        answered("classification {'int64_param': 0}", triton=_INVALID, ours=_OK),
     ),
     Difference(
         "More raw contents than inputs are refused",
@@ -123,7 +111,7 @@ GRPC_DIFFERENCES: Final = (
     Difference(
         "The classes of an FP16 output are answered",
         "They are scores as any other; Triton refuses them.",
-        _answered("classes of FP16"),
+        answered("classes of FP16", triton=_INVALID, ours=_OK),
     ),
     Difference(
         "Classes of equal scores are in the order of their indices",
@@ -174,5 +162,29 @@ GRPC_DIFFERENCES: Final = (
             triton=_INVALID,
             ours=_INVALID,
         ),
+    ),
+    Difference(
+        "A version is digits alone",
+        "Triton reads `+1`, ` 1` and `1a` as 1.",
+        of(
+            *(f"{method} versions {text}" for method in _METHODS for text in ("+1", " 1", "1a")),
+            triton=_OK,
+            ours=_INVALID,
+        ),
+    ),
+    Difference(
+        "A whole number may be `int64_param` or `uint64_param`",
+        "Triton takes one of them, not always the same.",
+        answered(
+            "parameter timeout {'uint64_param': 1}",
+            "parameter a {'uint64_param': 1}",
+            triton=_INVALID,
+            ours=_OK,
+        ),
+    ),
+    Difference(
+        "A negative `timeout` is refused",
+        "So says Triton's REST; its gRPC takes it.",
+        of("parameter timeout {'int64_param': -1}", triton=_OK, ours=_INVALID),
     ),
 )

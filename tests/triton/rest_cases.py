@@ -87,6 +87,9 @@ def _information() -> Iterator[Case]:
         yield Case(f"unknown model{suffix}", f"/v2/models/nobody{suffix}")
     yield Case("unknown model infer", "/v2/models/nobody/infer", simple())
     yield Case("unknown path", "/v2/nothing")
+    yield Case("path of escapes", "/v2/models/sim%70le")
+    for path in ("/", "/v2/models"):
+        yield Case(f"KServe's path {path}", path)
     yield Case("infer by GET", SIMPLE)
     yield Case("metadata by POST", "/v2", b"{}")
 
@@ -206,7 +209,7 @@ def _outputs() -> Iterator[Case]:
         asked = [{"name": name} for name in names]
         yield Case(f"outputs {names}", SIMPLE, simple(outputs=asked))
     values = tensor("values", "FP32", [2, 5], [3, 1, 2, 5, 4, 1, 1, 1, 0, 2])
-    for count in (1, 3, 5, 9, 0, -1, "2", 1.5, True):
+    for count in (1, 3, 5, 9, 0, -1, "2", 1.5, True, 2**40):
         asked = [{"name": "scores", "parameters": {"classification": count}}]
         body = request(values, outputs=asked)
         yield Case(f"classification {count!r}", "/v2/models/labelled/infer", body)
@@ -244,6 +247,16 @@ def _envelopes() -> Iterator[Case]:
         for value in (1, -1, "1", 1.5):
             yield Case(f"{key} {value!r}", SIMPLE, simple(parameters={key: value}))
     yield Case("parameters of Triton", SIMPLE, simple(parameters={"triton_x": 1}))
+    final = {"triton_enable_empty_final_response": True}
+    yield Case("parameters of streams", SIMPLE, simple(parameters=final))
+    first, second = simple_inputs()
+    for bad in ([], "text"):
+        body = request({**first, "parameters": bad}, second)
+        yield Case(f"parameters {bad!r} of an input", SIMPLE, body)
+        body = simple(outputs=[{"name": "OUTPUT0", "parameters": bad}])
+        yield Case(f"parameters {bad!r} of an output", SIMPLE, body)
+    twice = simple().replace(b"{", b'{"id": "first", "id": "last", ', 1)
+    yield Case("a key twice", SIMPLE, twice)
     yield Case("sequence flags", SIMPLE, simple(parameters={"sequence_start": True}))
     yield Case("byte order mark", SIMPLE, b"\xef\xbb\xbf" + simple())
     yield Case("other keys", SIMPLE, simple(what=1))
@@ -253,6 +266,8 @@ def _envelopes() -> Iterator[Case]:
     cut = gzip.compress(simple())[:-12]
     yield Case("gzip cut short", SIMPLE, cut, {"Content-Encoding": "gzip"})
     yield Case("unknown encoding", SIMPLE, simple(), {"Content-Encoding": "br"})
+    for name, body in (("GZIP", gzip.compress(simple())), ("Identity", simple())):
+        yield Case(f"encoding {name}", SIMPLE, body, {"Content-Encoding": name})
     for encoding in ("gzip", "deflate", "br", "gzip;q=0.5, deflate;q=0.9", "identity", "*"):
         accept = {"Accept-Encoding": encoding}
         yield Case(f"accept {encoding}", SIMPLE, simple(), accept)

@@ -1,10 +1,14 @@
 """Requests over REST about logs, traces, shared memory and the model repository."""
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tests.triton.rest_case import Case
+from tests.triton.rest_case import SIMPLE, Case, request, simple, simple_inputs
+
+MEMORY: Final = f"/aperture-tests-{os.getpid()}"
+"""The name of shared memory that there is while both servers run."""
 
 _LOGGING: Final[list[Any]] = [
     {"log_verbose_level": 1},
@@ -29,6 +33,8 @@ _TRACES: Final[list[Any]] = [
     {"trace_rate": "x"},
     {"trace_rate": 10},
     {"trace_level": ["NEVER"]},
+    {"trace_level": "OFF"},
+    {"trace_count": "-2"},
     {"trace_count": "-1", "log_frequency": "5"},
     {"trace_file": "traces"},
     {"what": "1"},
@@ -66,6 +72,20 @@ def _shared_memory() -> Iterator[Case]:
     path = "/v2/systemsharedmemory/region/r/register"
     for body in (b'{"key": "/nobody", "offset": 0, "byte_size": 8}', b"{}", b"[]", b"{"):
         yield Case(f"register {body.decode()}", path, body)
+    region = {"key": MEMORY, "offset": 64, "byte_size": 64}
+    yield Case("register in a page", path, json.dumps(region).encode())
+    whole = {"key": MEMORY, "offset": 0, "byte_size": 64}
+    path = "/v2/systemsharedmemory/region/whole/register"
+    yield Case("register whole", path, json.dumps(whole).encode())
+    first, second = simple_inputs()
+    first = {name: value for name, value in first.items() if name != "data"}
+    for size in ({}, {"shared_memory_byte_size": 0}, {"shared_memory_byte_size": 64}):
+        parameters = {"shared_memory_region": "whole", **size}
+        body = request({**first, "parameters": parameters}, second)
+        yield Case(f"input in a region, {size}", SIMPLE, body)
+        body = simple(outputs=[{"name": "OUTPUT0", "parameters": parameters}])
+        yield Case(f"output in a region, {size}", SIMPLE, body)
+    yield Case("unregister the regions", "/v2/systemsharedmemory/unregister", b"")
     path = "/v2/cudasharedmemory/region/r/register"
     yield Case("register cuda {}", path, b"{}")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.triton.call import call
 from tests.triton.compare import Answer, same
 from tests.triton.conftest import Pair
-from tests.triton.differences import Difference, listed
+from tests.triton.difference import Difference, listed
 from tests.triton.grpc_case import RpcCase
 from tests.triton.grpc_cases import grpc_cases
 from tests.triton.grpc_differences import GRPC_DIFFERENCES

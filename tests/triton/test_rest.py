@@ -7,7 +7,9 @@ import pytest
 
 from tests.triton.compare import Answer, ask, same
 from tests.triton.conftest import Pair
-from tests.triton.differences import DIFFERENCES, HEADER_DIFFERENCES, Difference, listed
+from tests.triton.difference import Difference, listed
+from tests.triton.differences import DIFFERENCES
+from tests.triton.header_differences import HEADER_DIFFERENCES
 from tests.triton.rest_case import Case, request, tensor
 from tests.triton.rest_cases import rest_cases
 
