@@ -55,7 +55,9 @@ def build_server(
     )
     v2 = V2(
         repository=Repository(open_source(options), runtime, control),
-        shared_memory=SharedMemory(allowed=options.allow_shared_memory),
+        shared_memory=SharedMemory(
+            allowed=options.allow_shared_memory, most_bytes=options.http_max_input_size
+        ),
         logs=logs,
         traces=traces,
         server_name=options.server_name,

@@ -90,6 +90,29 @@ def check_inputs(request: InferRequest, config: ModelConfig, *, pictures: bool) 
         raise TooMany("bytes of strings", size, MOST_STRING_BYTES)
 
 
+def check_unread(tensor: Tensor, config: ModelConfig, request_id: str, *, pictures: bool) -> None:
+    """Refuse an input whose data were not read yet, if no data would make it one of the model's.
+
+    Args:
+        tensor: The input, without data.
+        config: The configuration of the version that is to answer.
+        request_id: What its client calls the request.
+        pictures: Whether BYTES may stand for the first input.
+
+    Raises:
+        RequestError: Says what was got and expected.
+    """
+    about = _about(request_id)
+    spec = next((spec for spec in config.inputs if spec.name == tensor.name), None)
+    if spec is None:
+        raise RequestError(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
+    if pictures and tensor.datatype == BYTES:
+        return
+    if config.max_batch_size:
+        _check_batch_sizes([tensor], config, about)
+    _check_tensor(tensor, spec, config, about)
+
+
 def _check_outputs(asked: Sequence[RequestedOutput], config: ModelConfig) -> None:
     known = {spec.name for spec in config.outputs}
     for output in asked:

@@ -110,7 +110,8 @@ class ServerOptions(Options):
     http_max_input_size: int = Field(
         LARGEST_BODY,
         ge=1,
-        description="largest body of a REST request and message of gRPC, in bytes",
+        description="largest body of a REST request, message of gRPC, and inputs of a request in shared "
+        "memory, in bytes",
     )
     max_json_depth: int = Field(
         100, ge=1, le=500, description="how deep the JSON of a request may nest"

@@ -140,10 +140,18 @@ class SharedMemory:
     Args:
         allowed: Whether clients may register any.
         most_regions: How many; None for a quarter of the files that this process may open.
+        most_bytes: How many the inputs of a request may have there together, since they are copied.
     """
 
-    def __init__(self, *, allowed: bool, most_regions: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: bool,
+        most_regions: int | None = None,
+        most_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self.allowed = allowed
+        self.most_bytes = most_bytes
         self._most_regions = most_regions or _open_files() // 4
         self._regions: dict[str, Region] = {}
 

@@ -22,6 +22,9 @@ _JOINED: Final = 1 << 20
 _DISCARDED_BODIES: Final = 4
 """An oversized body is read to this many limits, so that its sender sees the 413."""
 
+_COPIES: Final = 4
+"""Requests whose tensors are copied out of shared memory at once."""
+
 MadeT = TypeVar("MadeT")
 
 
@@ -29,7 +32,8 @@ class Bodies:
     """Reads bodies.
 
     Large ones are parsed one at a time, in a thread, and large answers written in another: more
-    threads would only take the interpreter from the event loop more often.
+    threads would only take the interpreter from the event loop more often. Copies of shared memory,
+    which let the interpreter go, have threads of their own, so that nothing else waits for them.
 
     Args:
         max_bytes: Largest body, also unpacked.
@@ -41,11 +45,13 @@ class Bodies:
         self.max_depth = max_depth
         self._parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._copier = ThreadPoolExecutor(_COPIES, thread_name_prefix="copy")
 
     def stop(self) -> None:
         """End the threads after what they are at."""
         self._parser.shutdown(cancel_futures=True)
         self._writer.shutdown(cancel_futures=True)
+        self._copier.shutdown(cancel_futures=True)
 
     def received(self, request: Request) -> "Received":
         """The body of a request that is answered in the block of an `async with`.
@@ -65,6 +71,14 @@ class Bodies:
             Exception: Whatever it raises.
         """
         return await _done(parse, size, self._parser)
+
+    async def copy(self, parse: Callable[[], MadeT]) -> MadeT:
+        """What `parse` makes of a small request whose tensors lie in shared memory; in a thread.
+
+        Raises:
+            Exception: Whatever it raises.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._copier, parse)
 
     async def write(self, size: int, write: Callable[[], MadeT]) -> MadeT:
         """What `write` makes of `size` bytes of outputs; in a thread if they are many.

@@ -29,7 +29,7 @@ from server.protocol.http import response_of
 from server.protocol.long_json import flat_json, json_pieces
 from server.protocol.parameters import Parameters, classes_of, flag, schedule_of, unsigned
 from server.protocol.raw_body import Target, only_input
-from server.protocol.slots import slot_of, tensor_from_slot
+from server.protocol.slots import REGION, SlotReader, slot_of
 from server.shared_memory import Slot
 from server.tensors import (
     BYTES,
@@ -92,7 +92,8 @@ def parse_infer_request(body: bytes, header_length: str | None, target: Target) 
     outputs = tuple(RequestedOutput(name, classes_of(entry)) for name, entry in asked.items())
     slots = {name: slot_of(entry, target.memory) for name, entry in asked.items()}
     check_count(_names(payload["inputs"]), target.config, request_id)
-    inputs = _parse_inputs(payload["inputs"], binary, target)
+    reader = SlotReader(target.memory, target.config, request_id)
+    inputs = _parse_inputs(payload["inputs"], binary, target, reader)
     return ParsedBody(
         request=InferRequest(
             id=request_id,
@@ -140,6 +141,11 @@ def infer_response(
     return response_of([*pieces, *chunks], HTTPStatus.OK, headers)
 
 
+def may_name_slot(body: bytes) -> bool:
+    """Whether the JSON of a body may name shared memory, as it stands or with escapes."""
+    return REGION.encode() in body or b"\\u" in body
+
+
 def _split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     """The JSON part and the binary part."""
     view = memoryview(body)
@@ -158,11 +164,11 @@ def _names(entries: Sequence[object]) -> list[str]:
 
 
 def _parse_inputs(
-    entries: Sequence[object], binary: memoryview, target: Target
+    entries: Sequence[object], binary: memoryview, target: Target, reader: SlotReader
 ) -> tuple[Tensor, ...]:
     inputs = []
     for entry in entries:
-        tensor, used = _parse_input(entry, binary, target)
+        tensor, used = _parse_input(entry, binary, target, reader)
         inputs.append(tensor)
         binary = binary[used:]
     if len(binary):
@@ -170,7 +176,9 @@ def _parse_inputs(
     return tuple(inputs)
 
 
-def _parse_input(entry: object, binary: memoryview, target: Target) -> tuple[Tensor, int]:
+def _parse_input(
+    entry: object, binary: memoryview, target: Target, reader: SlotReader
+) -> tuple[Tensor, int]:
     """One input, and how many bytes of the binary part are its own."""
     if not isinstance(entry, dict):
         raise RequestError('each of "inputs" must be an object')
@@ -188,7 +196,7 @@ def _parse_input(entry: object, binary: memoryview, target: Target) -> tuple[Ten
             )
         return tensor_from_raw(name, datatype, shape, binary[:size], target.config.name), size
     if slot := slot_of(parameters, target.memory):
-        return tensor_from_slot(name, datatype, shape, slot, target.config.name), 0
+        return reader.tensor(name, datatype, shape, slot), 0
     data = entry["data"]
     if not isinstance(data, list | LongArray):
         raise RequestError("Unable to parse 'data': attempt to access JSON non-array as array")

@@ -14,7 +14,7 @@ from server.json_numbers import Numbers
 from server.protocol import oip_pb2 as oip
 from server.protocol.long_contents import LongContents
 from server.protocol.parameters import Parameters, classes_of, schedule_of
-from server.protocol.slots import REGION, tensor_from_slot, whole_slot_of
+from server.protocol.slots import REGION, SlotReader, whole_slot_of
 from server.protocol.wire import prefix, split_raw
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import (
@@ -112,7 +112,7 @@ def parse_infer_request(
     asked = {entry.name: parameters_of(entry.parameters) for entry in message.outputs}
     request = InferRequest(
         id=message.id,
-        inputs=_parse_inputs(received, memory),
+        inputs=_parse_inputs(received, SlotReader(memory, config, message.id)),
         outputs=tuple(
             RequestedOutput(name, classes_of(parameters)) for name, parameters in asked.items()
         ),
@@ -121,6 +121,12 @@ def parse_infer_request(
     )
     slots = {name: whole_slot_of(name, parameters, memory) for name, parameters in asked.items()}
     return ParsedMessage(request, {name: slot for name, slot in slots.items() if slot})
+
+
+def names_slot(received: ReceivedInfer, config: ModelConfig) -> bool:
+    """Whether an input lies in shared memory; of more inputs than the model has, none is read."""
+    inputs = received.message.inputs[: len(config.inputs)]
+    return any(REGION in entry.parameters for entry in inputs)
 
 
 def infer_response(
@@ -177,16 +183,14 @@ def parameters_of(entries: Mapping[str, Any]) -> Parameters:
     }
 
 
-def _parse_inputs(received: ReceivedInfer, memory: SharedMemory) -> tuple[Tensor, ...]:
+def _parse_inputs(received: ReceivedInfer, reader: SlotReader) -> tuple[Tensor, ...]:
     message, raw = received.message, received.raw
     taken = 0
     inputs = []
     for index, entry in enumerate(message.inputs):
-        slot = _input_slot(message, entry, memory) if entry.parameters else None
+        slot = _input_slot(message, entry, reader.memory) if entry.parameters else None
         if slot is not None:
-            inputs.append(
-                tensor_from_slot(entry.name, entry.datatype, entry.shape, slot, message.model_name)
-            )
+            inputs.append(reader.tensor(entry.name, entry.datatype, entry.shape, slot))
         elif entry.HasField("contents"):
             if raw:
                 raise RequestError(

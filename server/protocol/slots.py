@@ -6,7 +6,9 @@ Source: Triton's extension shared memory.
 from collections.abc import Sequence
 from typing import Final
 
-from server.errors import RequestError
+from contract.model_config import ModelConfig
+from server.errors import RequestError, TooMany
+from server.input_check import check_unread
 from server.protocol.parameters import Parameters, unsigned
 from server.shared_memory import SharedMemory, Slot
 from server.tensors import Tensor, check_raw, tensor_from_raw
@@ -51,15 +53,38 @@ def whole_slot_of(tensor: str, parameters: Parameters, memory: SharedMemory) -> 
     return slot_of(parameters, memory)
 
 
-def tensor_from_slot(
-    name: str, datatype: str, shape: Sequence[int], slot: Slot, model: str
-) -> Tensor:
-    """A tensor from the binary tensor data in shared memory, which are read if they may be its own.
+class SlotReader:
+    """Reads the inputs of one request that lie in shared memory.
 
-    It blocks for as long as the copy takes.
+    A short request may name many bytes there, so they are read only if they may be the model's.
 
-    Raises:
-        RequestError: Unknown datatype, or the bytes do not fill the shape, or are not there.
+    Args:
+        memory: Where they lie.
+        config: The configuration of the version that is to answer.
+        request_id: What its client calls the request.
     """
-    check_raw(name, datatype, shape, slot.byte_size, model)
-    return tensor_from_raw(name, datatype, shape, slot.read(), model)
+
+    def __init__(self, memory: SharedMemory, config: ModelConfig, request_id: str) -> None:
+        self.memory = memory
+        self._config = config
+        self._request_id = request_id
+        self._bytes = 0
+
+    def tensor(self, name: str, datatype: str, shape: Sequence[int], slot: Slot) -> Tensor:
+        """The input of that name; it blocks for as long as the copy takes.
+
+        Raises:
+            RequestError: It is none of the model's, or the bytes do not fill it or are not there.
+            TooMany: The inputs that were read have more bytes together than a request may.
+        """
+        model = self._config.name
+        dims = check_raw(name, datatype, shape, slot.byte_size, model)
+        pictures = bool(self._config.task)
+        check_unread(
+            Tensor(name, datatype, dims), self._config, self._request_id, pictures=pictures
+        )
+        self._bytes += slot.byte_size
+        if self._bytes > self.memory.most_bytes:
+            what = "bytes of inputs in shared memory (--http_max_input_size)"
+            raise TooMany(what, self._bytes, self.memory.most_bytes)
+        return tensor_from_raw(name, datatype, shape, slot.read(), model)

@@ -1,6 +1,5 @@
 """V2 inference: a REST body, a gRPC message, or a stream of messages -> outputs."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -79,7 +78,8 @@ class Infer:
         target = Target(version.config, version.task is not None, memory, max_depth)
         header = request.headers.get(oip_json.HEADER_LENGTH)
         parse = partial(oip_json.parse_infer_request, body, header, target)
-        return await self._apart(len(body), parse)
+        slots = memory.in_use and oip_json.may_name_slot(body)
+        return await self._apart(len(body), parse, slots=slots)
 
     async def model_infer(self, received: oip_messages.ReceivedInfer) -> bytes:
         """Run a model on the request's tensors; a ModelInferResponse on the wire."""
@@ -90,7 +90,8 @@ class Infer:
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:
             parse = partial(oip_messages.parse_infer_request, received, version.config, memory)
-            parsed = await self._apart(received.size, parse)
+            slots = memory.in_use and oip_messages.names_slot(received, version.config)
+            parsed = await self._apart(received.size, parse, slots=slots)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(parsed.request)
         write = partial(
@@ -103,10 +104,10 @@ class Infer:
         )
         return await self._written(write, outputs)
 
-    async def _apart(self, size: int, parse: Callable[[], MadeT]) -> MadeT:
+    async def _apart(self, size: int, parse: Callable[[], MadeT], *, slots: bool) -> MadeT:
         """What `parse` makes of a request of `size` bytes: in a thread if it may take long."""
-        if size <= LARGE and self._v2.shared_memory.in_use:  # few bytes may name many there
-            return await asyncio.to_thread(parse)
+        if slots and size <= LARGE:  # few bytes may name many in shared memory
+            return await self._v2.bodies.copy(parse)
         return await self._v2.bodies.parse(size, parse)
 
     async def _written(

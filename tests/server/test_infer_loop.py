@@ -7,6 +7,7 @@ loop, nothing else would have run meanwhile.
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,11 +18,12 @@ from server.errors import RequestError
 from server.log_settings import LogSettings
 from server.protocol import oip_pb2 as oip
 from server.protocol.body import LARGE, Bodies
+from server.protocol.oip_json import may_name_slot
 from server.protocol.oip_messages import ReceivedInfer
 from server.protocol.v2 import V2
 from server.protocol.v2_infer import Infer
 from server.runtime import Runtime
-from server.shared_memory import FOLDER, SharedMemory
+from server.shared_memory import FOLDER, Region, SharedMemory
 from server.trace_settings import TraceSettings
 from tests.event_loop import counted_turns
 from tests.onnx_graphs import Through, write_identity
@@ -66,7 +68,9 @@ def test_strings_of_a_message(tmp_path: Path, runtime: Runtime) -> None:
     assert asyncio.run(turns(LARGE)) > 0
 
 
-def test_strings_in_shared_memory(tmp_path: Path, runtime: Runtime) -> None:
+def test_strings_in_shared_memory(
+    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = FOLDER / f"aperture-test-{os.getpid()}-words"
     message = ask(LARGE)
     message.inputs[0].parameters["shared_memory_region"].string_param = "r"
@@ -77,8 +81,51 @@ def test_strings_in_shared_memory(tmp_path: Path, runtime: Runtime) -> None:
             v2.shared_memory.register("r", path.name, 0, 4 * LARGE - 3)
             return await turns_while_refused(v2, message)
 
+    readers: list[str] = []
+    read = Region.read
+
+    def watched(region: Region, offset: int, byte_size: int) -> memoryview:
+        readers.append(threading.current_thread().name)
+        return read(region, offset, byte_size)
+
+    monkeypatch.setattr(Region, "read", watched)
     try:
         path.write_bytes(bytes(4 * LARGE - 4) + CUT)
         assert asyncio.run(turns()) > 0
     finally:
         path.unlink()
+    assert len(readers) == 1
+    assert readers[0].startswith("copy"), "no other work waits for these threads"
+
+
+def test_a_request_without_shared_memory_needs_no_thread_where_others_have_some(
+    tmp_path: Path, runtime: Runtime
+) -> None:
+    path = FOLDER / f"aperture-test-{os.getpid()}-other"
+    message = ask(10)
+    message.raw_input_contents.append(bytes(36) + CUT)
+
+    async def turns() -> int:
+        async with v2_over(tmp_path, runtime) as v2:
+            v2.shared_memory.register("r", path.name, 0, 1)
+            return await turns_while_refused(v2, message)
+
+    try:
+        path.write_bytes(b"\0")
+        assert asyncio.run(turns()) == 0
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("body", "may"),
+    [
+        (b'{"inputs": [{"parameters": {"shared_memory_region": "r"}}]}', True),
+        (b'{"inputs": [{"parameters": {"\\u0073hared_memory_region": "r"}}]}', True),
+        (b'{"inputs": [{"name": "x", "data": [1]}]}', False),
+    ],
+)
+def test_a_body_may_name_shared_memory_where_its_name_or_an_escape_stands(
+    body: bytes, may: bool
+) -> None:
+    assert may_name_slot(body) == may

@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from contract.model_config import parse_model_config
 from server.errors import AlreadyExists, RegionNotFound, RequestError, TooMany, Unsupported
-from server.protocol.slots import tensor_from_slot
+from server.protocol.slots import SlotReader
 from server.shared_memory import FOLDER, SharedMemory
+
+MODEL = parse_model_config(
+    """{"name": "m", "max_batch_size": 8, "input": [
+    {"name": "x", "data_type": "TYPE_FP32", "dims": [4]},
+    {"name": "long", "data_type": "TYPE_FP32", "dims": [-1]}]}"""
+)
 
 
 def open_files() -> int:
@@ -165,12 +172,54 @@ def test_a_tensor_of_another_size_than_its_memory_is_not_read(regions: SharedMem
         os.truncate(path, 1 << 40)
         regions.register("r", path.name, 0, 1 << 40)
         slot = regions.slot("r", 0, 1 << 40)
+        reader = SlotReader(regions, MODEL, "")
         with pytest.raises(RequestError, match=r"Expected 4, got 1099511627776$"):
-            tensor_from_slot("x", "FP32", [1, 1], slot, "m")
+            reader.tensor("x", "FP32", [1, 1], slot)
         with pytest.raises(TooMany, match="274877906944 string elements"):
-            tensor_from_slot("x", "BYTES", [1 << 38], slot, "m")
+            reader.tensor("x", "BYTES", [1 << 38], slot)
     finally:
         path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "datatype", "shape", "problem"),
+    [
+        ("z", "FP32", [1 << 36, 4], "unexpected inference input 'z' for model 'm'"),
+        ("x", "INT32", [1, 1 << 38], r"\[request id: 7\] .* data-type is 'INT32', but model 'm'"),
+        ("x", "FP32", [1, 1 << 38], r"Expected \[-1,4\], got \[1,274877906944\]"),
+        ("x", "FP32", [1 << 36, 4], "68719476736 batch rows; the limit of this server is 1048576"),
+        (
+            "long",
+            "FP32",
+            [1, 1 << 38],
+            "1099511627776 bytes of inputs in shared memory .* 67108864",
+        ),
+    ],
+)
+def test_a_tensor_that_is_none_of_the_models_or_too_large_is_not_read(
+    regions: SharedMemory, name: str, datatype: str, shape: list[int], problem: str
+) -> None:
+    """The region is a file of a TiB, of holes."""
+    path = FOLDER / f"aperture-test-{os.getpid()}-holes"
+    path.touch()
+    try:
+        os.truncate(path, 1 << 40)
+        regions.register("r", path.name, 0, 1 << 40)
+        slot = regions.slot("r", 0, 1 << 40)
+        with pytest.raises(RequestError, match=problem):
+            SlotReader(regions, MODEL, "7").tensor(name, datatype, shape, slot)
+    finally:
+        path.unlink()
+
+
+def test_the_inputs_of_a_request_are_limited_together(posix: PosixMemory) -> None:
+    regions = SharedMemory(allowed=True, most_bytes=40)
+    regions.register("r", posix.name, 0, 64)
+    slot = regions.slot("r", 0, 32)
+    reader = SlotReader(regions, MODEL, "")
+    assert reader.tensor("x", "FP32", [2, 4], slot).array is not None
+    with pytest.raises(TooMany, match="request has 64 bytes of inputs in shared memory"):
+        reader.tensor("long", "FP32", [2, 4], slot)
 
 
 def test_regions_are_limited_as_each_has_a_descriptor(posix: PosixMemory) -> None:
