@@ -33,8 +33,9 @@ class PackedAnswers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back, packed if its client prefers that."""
-        http = scope["type"] == "http"
-        encoding = choose_encoding(Headers(scope=scope).get("accept-encoding") if http else None)
+        headers = scope.get("headers", ())  # as they are, because this is asked of each request
+        asked = next((value for name, value in headers if name == b"accept-encoding"), b"")
+        encoding = choose_encoding(asked.decode("latin-1")) if asked else "identity"
         if encoding == "identity":
             await self._app(scope, receive, send)
             return
