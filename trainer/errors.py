@@ -252,10 +252,11 @@ class ChannelError(TrainerError):
 
     exit_code = 2
 
-    def __init__(self, folder: Path, problem: str) -> None:
+    def __init__(self, folder: Path, problem: str, way_out: str = "") -> None:
         super().__init__(
             f"channel model: {folder} {problem}; expected the model.tar.gz of an "
             "`aperture-train train`, or what is in it, with its NAME/VERSION/checkpoint"
+            + (f"; {way_out}" if way_out else "")
         )
 
 

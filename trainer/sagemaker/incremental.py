@@ -8,7 +8,8 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/incremental-training.htm
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,18 @@ from trainer.checkpoints import WEIGHTS, Checkpoint
 from trainer.differences import differences
 from trainer.errors import ArchitectureMismatch, ChannelError, listed
 from trainer.sagemaker.archive import unpack_archive
+from trainer.tasks import TaskName
 
 MODEL_CHANNEL: Final = "model"
 CHECKPOINT_FOLDER: Final = "checkpoint"
 ARCHITECTURE_FILE: Final = "architecture.json"
 
 _CONFIG: Final = "config.json"
+_TENSORFLOW: Final = ("pipeline.config", "saved_model.pb")
+_MXNET: Final = ("*.params", "*-symbol.json")
 _ARCHIVES: Final = (".tar.gz", ".tgz")
+_WITHOUT: Final = "leave out the model channel to start from the hub's weights, or from random ones"
+_DETECTION: Final[TaskName] = "object-detection"
 _PLACES: Final = (".", CHECKPOINT_FOLDER, f"*/{CHECKPOINT_FOLDER}", f"*/*/{CHECKPOINT_FOLDER}")
 
 
@@ -42,21 +48,48 @@ class Architecture(BaseModel):
     values: Mapping[str, str]
 
 
-def starting_checkpoint(channel: Path, workspace: Path, wanted: Architecture) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    """The files of the `model` channel.
+
+    Attributes:
+        folder: Where they lie.
+        source: Where they come from, for messages: the channel's folder, or its archive.
+    """
+
+    folder: Path
+    source: Path
+
+    def named(self, path: Path) -> Path:
+        """A path of them as its owner knows it; what is unpacked is gone when the job ends."""
+        return self.source / path.relative_to(self.folder)
+
+
+def starting_checkpoint(channel: Path, workspace: Path, wanted: Architecture) -> Path | None:
     """The checkpoint in the `model` channel, of the model that is wanted.
+
+    JumpStart hands its detectors' weights over in this channel. They are of TensorFlow, and the
+    detectors here are others, so that a job with them starts as one without the channel.
 
     Args:
         channel: The channel's folder.
         workspace: Where its archive is unpacked to, if it has one.
         wanted: What the model has to be.
 
+    Returns:
+        Its folder; None where a detector of AWS' own is there.
+
     Raises:
         ArchiveError: The archive cannot be unpacked.
         ChannelError: The channel holds no checkpoint, or those of several models.
         ArchitectureMismatch: The model is another one.
     """
-    checkpoint = _find_checkpoint(_unpacked(channel, workspace))
-    _check_architecture(checkpoint, wanted)
+    files = _unpacked(channel, workspace)
+    found = _checkpoints(files.folder)
+    if not found and wanted.algorithm == _DETECTION and _holds(files.folder, _TENSORFLOW):
+        return None
+    checkpoint = _newest_of(found, files)
+    _check_architecture(checkpoint, files, wanted)
     return checkpoint
 
 
@@ -76,8 +109,8 @@ def write_architecture(folder: Path, architecture: Architecture) -> None:
     (folder / ARCHITECTURE_FILE).write_text(text, encoding="utf-8")
 
 
-def _unpacked(channel: Path, workspace: Path) -> Path:
-    """The folder with the files of the `model` channel: itself, or its archive's.
+def _unpacked(channel: Path, workspace: Path) -> _Unpacked:
+    """The files of the `model` channel: its own, or its archive's.
 
     Raises:
         ArchiveError: The archive cannot be unpacked.
@@ -87,37 +120,53 @@ def _unpacked(channel: Path, workspace: Path) -> Path:
     if len(archives) > 1:
         raise ChannelError(channel, f"holds {len(archives)} archives")
     if not archives:
-        return channel
+        return _Unpacked(channel, channel)
     folder = workspace / MODEL_CHANNEL
     if not folder.is_dir():
         unpack_archive(archives[0], folder)
-    return folder
+    return _Unpacked(folder, archives[0])
 
 
-def _find_checkpoint(folder: Path) -> Path:
-    """The checkpoint in an unpacked model; of several versions the newest one's.
-
-    Raises:
-        ChannelError: There is none, or one without weights, or those of several models.
-    """
-    found = [
+def _checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in an unpacked model."""
+    return [
         place
         for pattern in _PLACES
         for place in ([folder] if pattern == "." else folder.glob(pattern))
         if (place / ARCHITECTURE_FILE).is_file() and (place / _CONFIG).is_file()
     ]
+
+
+def _newest_of(found: list[Path], files: _Unpacked) -> Path:
+    """The checkpoint of those that are found; of several versions the newest one's.
+
+    Raises:
+        ChannelError: There is none, or one without weights, or those of several models.
+    """
     if not found:
-        names = ", ".join(listed([path.name for path in _shown(folder)]))
-        raise ChannelError(folder, "holds no checkpoint" + (f", but {names}" if names else ""))
+        names = ", ".join(listed([path.name for path in _shown(files.folder)]))
+        for program, patterns in (("MXNet", _MXNET), ("TensorFlow", _TENSORFLOW)):
+            if _holds(files.folder, patterns):
+                told = f"holds a model of {program}, which cannot be trained further here: {names}"
+                raise ChannelError(files.source, told, _WITHOUT)
+        told = "holds no checkpoint" + (f", but {names}" if names else "")
+        raise ChannelError(files.source, told, _WITHOUT)
     if len({place.parent.parent for place in found}) > 1:
-        raise ChannelError(folder, f"holds {len(found)} models")
+        raise ChannelError(files.source, f"holds {len(found)} models")
     newest = max(found, key=_version)
     if not (newest / WEIGHTS).is_file():  # weights of another name would be another format
-        raise ChannelError(newest, f"holds no {WEIGHTS}, so that it is damaged")
+        raise ChannelError(files.named(newest), f"holds no {WEIGHTS}, so that it is damaged")
     return newest
 
 
-def _check_architecture(checkpoint: Path, wanted: Architecture) -> None:
+def _holds(folder: Path, patterns: Sequence[str]) -> bool:
+    """Whether a file of such a name lies in a folder or below."""
+    return folder.is_dir() and any(
+        path.is_file() for pattern in patterns for path in folder.rglob(pattern)
+    )
+
+
+def _check_architecture(checkpoint: Path, files: _Unpacked, wanted: Architecture) -> None:
     """Refuse a model that is another than the job's.
 
     Raises:
@@ -128,7 +177,8 @@ def _check_architecture(checkpoint: Path, wanted: Architecture) -> None:
         text = (checkpoint / ARCHITECTURE_FILE).read_bytes()
         found = Architecture.model_validate_json(text)
     except (OSError, ValidationError) as err:
-        raise ChannelError(checkpoint, f"has no {ARCHITECTURE_FILE} that can be read") from err
+        place = files.named(checkpoint)
+        raise ChannelError(place, f"has no {ARCHITECTURE_FILE} that can be read") from err
     if found.algorithm != wanted.algorithm:
         raise ArchitectureMismatch({"algorithm": (found.algorithm, wanted.algorithm)})
     if mismatches := differences(found.values, wanted.values):

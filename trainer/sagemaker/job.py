@@ -61,6 +61,13 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
             recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
         if recipe.pretrained:
             logger.warning("event=note use_pretrained_model: the model channel's weights go before")
+    elif MODEL_CHANNEL in job.container.channels:
+        source = f"the hub's weights of {recipe.model}" if recipe.pretrained else "random weights"
+        logger.warning(
+            "event=note model: TensorFlow's weights in the model channel are not read; the training "
+            "starts as without it, from %s",
+            source,
+        )
     accompany = partial(copy_checkpoint, architecture=job.architecture)
     hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany, train_metrics=True)
     try:

@@ -114,9 +114,11 @@ def _read_job(settings: TrainSettings, given: Given, workspace: Path) -> Trainin
         check_archive(folders.model, settings.archive)
     check_folder_writable(folders.output_data)
     architecture = Architecture(algorithm=settings.algorithm, values=asked.architecture())
-    start = (
-        None if channel is None else starting_checkpoint(channel.folder, workspace, architecture)
-    )
+    start = None
+    if channel is not None:
+        start = starting_checkpoint(channel.folder, workspace, architecture)
+        if start is None and (faults := asked.pretrained_faults()):
+            raise OptionsError(faults)
     return TrainingJob(settings, folders, container, asked, architecture, workspace, start)
 
 

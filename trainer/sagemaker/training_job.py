@@ -21,7 +21,8 @@ class TrainingJob:
         asked: The algorithm's hyperparameters.
         architecture: What the model is, in the algorithm's words.
         workspace: A folder for what is no part of the job's outcome.
-        start: The checkpoint of the `model` channel that it starts with, or None.
+        start: The checkpoint of the `model` channel that it starts with; None without the channel,
+            and where that holds a detector of AWS' own.
     """
 
     settings: TrainSettings
