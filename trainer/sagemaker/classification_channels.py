@@ -22,7 +22,7 @@ from trainer.datasets.image_list import read_image_list
 from trainer.datasets.image_records import read_image_records
 from trainer.errors import BadChannel, DatasetError, listed
 from trainer.sagemaker.channel import Channel, common_folder, needed
-from trainer.sagemaker.contents import kind_of, read_manifest
+from trainer.sagemaker.contents import kind_of, read_manifest, refuse_other_manifest, refuse_pipe
 
 LIST_CHANNEL: Final = "{}_lst"
 """The channel of a split's .lst file."""
@@ -72,7 +72,10 @@ def _entries(
     if kind == "records":
         paths = [channel.spooled(workspace)] if channel.pipe else channel.record_files()
         return list(read_image_records(paths, most_labels))
+    if list_name not in channels:
+        refuse_other_manifest(channel, list_name)
     (lists,) = needed(channels, list_name)
+    refuse_pipe(lists)
     return read_image_list(lists.only_file(".lst"), channel.folder)
 
 

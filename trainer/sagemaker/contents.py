@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from trainer.datasets.annotated_picture import AnnotatedPicture
 from trainer.datasets.augmented_manifest import read_augmented_manifest, read_wrapped_manifest
-from trainer.errors import BadChannel
+from trainer.errors import BadChannel, listed
 from trainer.sagemaker.channel import Channel
 
 Kind: TypeAlias = Literal["records", "pictures", "manifest"]
@@ -59,16 +59,51 @@ def _kind_of_pipe(channel: Channel) -> Kind:
     )
 
 
+def refuse_pipe(channel: Channel) -> None:
+    """Refuse what is read as a folder, but comes through a pipe.
+
+    Raises:
+        BadChannel: It does.
+    """
+    if channel.pipe:
+        raise BadChannel(
+            f"channel {channel.name}: got {channel.content_type or 'no content type'} in a pipe "
+            "without records of an augmented manifest; expected RecordWrapperType RecordIO or "
+            "AttributeNames, or TrainingInputMode File"
+        )
+
+
+def refuse_other_manifest(channel: Channel, missing: str) -> None:
+    """Refuse pictures without the channel that says what they are, but with JSON of another name.
+
+    Raises:
+        BadChannel: There is such a file.
+    """
+    if found := [path.name for path in channel.files(".json")]:
+        raise BadChannel(
+            f"channel {missing!r} is missing; a manifest in its place is a "
+            f"{' or '.join(MANIFEST_SUFFIXES)} file in channel {channel.name}; got "
+            f"{', '.join(listed(found))}"
+        )
+
+
 def read_manifest(
     channel: Channel, workspace: Path, *, by_reference: bool
 ) -> Sequence[AnnotatedPicture]:
     """What the manifest of a channel names, or what a pipe brings of it.
 
     Raises:
+        BadChannel: A pipe's attributes are not two.
         DatasetError: It cannot be meant, a line each.
         BucketError: An object cannot be fetched.
     """
     if channel.pipe:
+        names = channel.attribute_names
+        if len(names) not in (0, 2):
+            raise BadChannel(
+                f"channel {channel.name}: got the AttributeNames {', '.join(names)}, expected two: "
+                "the picture's and its annotation's"
+            )
         return read_wrapped_manifest(channel.spooled(workspace), by_reference=by_reference)
     return read_augmented_manifest(
         channel.only_file(*MANIFEST_SUFFIXES),

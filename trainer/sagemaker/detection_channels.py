@@ -23,7 +23,7 @@ from trainer.datasets.held_out import held_out
 from trainer.datasets.manifest_boxes import read_boxes
 from trainer.errors import BadChannel, DatasetError
 from trainer.sagemaker.channel import Channel, common_folder, needed
-from trainer.sagemaker.contents import kind_of, read_manifest
+from trainer.sagemaker.contents import kind_of, read_manifest, refuse_pipe
 
 TRAINING: Final = "training"
 VALIDATION_SHARE: Final = 0.2
@@ -56,6 +56,8 @@ def read_detection(
     if kind_of(train) == "manifest":
         dataset = _read_manifests(train, validation, workspace, validation_share)
     else:
+        for one in found:
+            refuse_pipe(one)
         folder = validation.folder if validation is not None else None
         root = common_folder(found)
         dataset = read_box_folders(root, train.folder, folder, validation_share)

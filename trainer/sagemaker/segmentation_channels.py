@@ -22,7 +22,7 @@ from trainer.datasets.value_map import IDENTITY, ValueMap, describe_values, read
 from trainer.errors import DatasetError, listed
 from trainer.masks import IGNORED_ID, MaskFile
 from trainer.sagemaker.channel import Channel, common_folder, needed
-from trainer.sagemaker.contents import kind_of, read_manifest
+from trainer.sagemaker.contents import kind_of, read_manifest, refuse_other_manifest, refuse_pipe
 
 ANNOTATION_CHANNEL: Final = "{}_annotation"
 LABEL_MAP_CHANNEL: Final = "label_map"
@@ -85,10 +85,15 @@ def read_segmentation(
 def _read(channel: Channel, channels: Mapping[str, Channel], workspace: Path) -> _Split:
     masks = ANNOTATION_CHANNEL.format(channel.name)
     labels = _label_map(channel.name, channels.get(LABEL_MAP_CHANNEL))
-    if masks not in channels and kind_of(channel) == "manifest":
-        entries = read_manifest(channel, workspace, by_reference=True)
-        return _Split(entries, labels, tuple(missing_files(entries)))
+    if masks not in channels:
+        if kind_of(channel) == "manifest":
+            entries = read_manifest(channel, workspace, by_reference=True)
+            return _Split(entries, labels, tuple(missing_files(entries)))
+        refuse_pipe(channel)
+        refuse_other_manifest(channel, masks)
     (annotations,) = needed(channels, masks)
+    for one in (channel, annotations):
+        refuse_pipe(one)
     pairs = read_pairs(channel.folder, annotations.folder)
     warning = f"{annotations.folder}: {len(pairs.lonely)} annotations have no picture"
     return _Split(pairs.entries, labels, tuple(pairs.problems), (warning,) if pairs.lonely else ())

@@ -409,6 +409,29 @@ def test_missing_pictures_are_problems_and_not_samples(folder: Dataset, tmp_path
     assert contents(found) == contents(folder)
 
 
+def test_a_manifest_of_another_suffix_is_named(folder: Dataset, tmp_path: Path) -> None:
+    write_manifests(folder, tmp_path, int)
+    (tmp_path / "train" / "train.manifest").rename(tmp_path / "train" / "train.json")
+    given = channels(tmp_path, "application/x-image", "train", "validation")
+    assert refused(given, tmp_path) == (
+        "channel 'train_lst' is missing; a manifest in its place is a .manifest or .jsonl file in "
+        "channel train; got train.json",
+    )
+
+
+def test_a_pipe_has_two_attributes(tmp_path: Path) -> None:
+    one = channels(tmp_path, "application/x-recordio", "train", "validation")
+    names = ("source-ref", "class", "class-metadata")
+    given = {
+        name: replace(c, pipe=True, recordio_wrapper=True, attribute_names=names)
+        for name, c in one.items()
+    }
+    assert refused(given, tmp_path) == (
+        "channel train: got the AttributeNames source-ref, class, class-metadata, expected two: the "
+        "picture's and its annotation's",
+    )
+
+
 def test_a_picture_and_a_label_of_a_pipe_come_in_pairs(folder: Dataset, tmp_path: Path) -> None:
     one = channels(tmp_path, "application/x-recordio", "train", "validation")
     given = {name: replace(c, pipe=True, recordio_wrapper=True) for name, c in one.items()}

@@ -306,6 +306,16 @@ def test_classes_that_a_manifest_leaves_out_are_told(coco: Dataset, tmp_path: Pa
     )
 
 
+def test_folders_of_boxes_do_not_come_through_pipes(tmp_path: Path) -> None:
+    one = replace(channel(tmp_path / "training", "application/x-recordio"), pipe=True)
+    with pytest.raises(BadChannel) as caught:
+        read_detection({"training": one}, tmp_path)
+    assert str(caught.value) == (
+        "channel training: got application/x-recordio in a pipe without records of an augmented "
+        "manifest; expected RecordWrapperType RecordIO or AttributeNames, or TrainingInputMode File"
+    )
+
+
 def test_boxes_that_are_none_are_told_by_their_line(coco: Dataset, tmp_path: Path) -> None:
     lines = ground_truth(coco, "train")
     lines[0]["bounding-box"]["annotations"][0]["width"] = "wide"

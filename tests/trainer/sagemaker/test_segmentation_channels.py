@@ -17,7 +17,7 @@ from tests.trainer.segmentation_folders import mask_image, write_blocks
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.segmentation_folder import read_segmentation_folder
 from trainer.datasets.value_map import read_value_map
-from trainer.errors import DatasetError
+from trainer.errors import BadChannel, DatasetError
 from trainer.fit import fit
 from trainer.masks import MaskFile
 from trainer.sagemaker.channel import Channel
@@ -242,6 +242,22 @@ def test_files_without_a_partner_and_labels_beyond_the_classes_are_told(root: Pa
         "labels' ids are 0-2, and 255 is ignored",
     ]
     assert len(found.splits["train"]) == 14
+
+
+@pytest.mark.parametrize("pipes", [NAMES, ["train"], ["train_annotation"]])
+def test_pairs_of_folders_do_not_come_through_pipes(root: Path, pipes: list[str]) -> None:
+    some = {
+        name: replace(one, pipe=name in pipes, folder=root / ("pipe" if name in pipes else name))
+        for name, one in given(root).items()
+    }
+    for name in pipes:
+        some[name] = replace(some[name], folder=root / "pipe" / name)
+    with pytest.raises(BadChannel) as caught:
+        read(some, root)
+    assert str(caught.value) == (
+        f"channel {pipes[0]}: got application/x-image in a pipe without records of an augmented "
+        "manifest; expected RecordWrapperType RecordIO or AttributeNames, or TrainingInputMode File"
+    )
 
 
 def test_missing_channels_are_named(root: Path) -> None:
