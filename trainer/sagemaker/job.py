@@ -13,10 +13,12 @@ import torch
 from contract.labels import read_labels
 from contract.model_config import LABELS_FILE
 from trainer.checkpoints import open_checkpoint
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.commands import what_was_done
 from trainer.datasets.dataset import Dataset
 from trainer.errors import JobConflict, PeersLost, RunConflict, WeightsUnavailable
 from trainer.fit import FitResult, fit
+from trainer.hyperparameters import Hyperparameters
 from trainer.job import Hooks
 from trainer.sagemaker.archive import write_archive
 from trainer.sagemaker.artefacts import copy_checkpoint, copy_metrics, write_labels
@@ -52,22 +54,10 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
         ContractError: The model cannot be published.
     """
     host = Host(processes, has_gpu=torch.cuda.is_available())
-    recipe = job.asked.recipe(host)
+    recipe, about_model = _beside_model_channel(job, job.asked.recipe(host))
     unread = unread_note(job.container.channels, job.settings.algorithm, job.asked.channels)
-    for note in [*job.asked.notes(host), *unread]:
+    for note in [*job.asked.notes(host), *unread, *about_model]:
         logger.warning("event=note %s", note)
-    if job.start is not None:
-        if recipe.reinitialize_top_layer == "auto":  # of as many classes, whatever they are called
-            recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
-        if recipe.pretrained:
-            logger.warning("event=note use_pretrained_model: the model channel's weights go before")
-    elif MODEL_CHANNEL in job.container.channels:
-        source = f"the hub's weights of {recipe.model}" if recipe.pretrained else "random weights"
-        logger.warning(
-            "event=note model: TensorFlow's weights in the model channel are not read; the training "
-            "starts as without it, from %s",
-            source,
-        )
     accompany = partial(copy_checkpoint, architecture=job.architecture)
     hooks = Hooks((job.asked.log_lines(),), stop, job.start, accompany, train_metrics=True)
     try:
@@ -82,6 +72,40 @@ def run_job(job: TrainingJob, processes: int, stop: StopRequest) -> str:
             raise PeersLost(job.container.hosts.current, str(err).splitlines()[0]) from err
         raise
     return "" if result is None else _leave(job, result)
+
+
+def _beside_model_channel(
+    job: TrainingJob, recipe: Hyperparameters
+) -> tuple[Hyperparameters, list[str]]:
+    """The recipe of a job that may have a `model` channel, and what there is to say of that."""
+    if MODEL_CHANNEL not in job.container.channels:
+        return recipe, []
+    if job.start is None:
+        source = f"the hub's weights of {recipe.model}" if recipe.pretrained else "random weights"
+        return recipe, [
+            "model: TensorFlow's weights in the model channel are not read; the training starts as "
+            f"without it, from {source}"
+        ]
+    notes = _kind_notes(job.start, recipe)
+    if recipe.pretrained:
+        notes.append("use_pretrained_model: the model channel's weights go before")
+    if recipe.reinitialize_top_layer == "auto":  # of as many classes, whatever they are called
+        recipe = recipe.model_copy(update={"reinitialize_top_layer": "false"})
+    return recipe, notes
+
+
+def _kind_notes(start: Path, recipe: Hyperparameters) -> list[str]:
+    """A line where a classifier's labels exclude each other, and are to do so no more, or back."""
+    if not isinstance(recipe, ClassificationHyperparameters):
+        return []
+    before = open_checkpoint(start).origin.parameters.get("multi_label") == "true"
+    if before == recipe.multi_label:
+        return []
+    scores = "sigmoid" if recipe.multi_label else "softmax"
+    return [
+        f"multi_label: the model in the model channel has {int(before)}, this job wants "
+        f"{int(recipe.multi_label)}; all of its weights are kept, its scores become {scores}"
+    ]
 
 
 def _leave(job: TrainingJob, result: FitResult) -> str:

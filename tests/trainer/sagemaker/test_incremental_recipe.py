@@ -6,6 +6,7 @@ import pytest
 
 from tests.trainer.sagemaker.job import asked
 from trainer.hyperparameters import Hyperparameters
+from trainer.sagemaker.channel import Channel
 from trainer.sagemaker.container import Container
 from trainer.sagemaker.folders import Folders
 from trainer.sagemaker.hosts import Hosts
@@ -41,10 +42,11 @@ def test_a_head_is_kept_in_incremental_training_unless_the_job_says_otherwise(
 
     monkeypatch.setattr("trainer.sagemaker.job.fit", fit)
     hyperparameters = asked("object-detection", **given)
+    model = Channel("model", tmp_path, None, pipe=False, recordio_wrapper=False)
     job = TrainingJob(
         settings=TrainSettings(algorithm="object-detection"),
         folders=Folders(tmp_path),
-        container=Container({}, {}, Hosts("algo-1", ("algo-1",))),
+        container=Container({}, {"model": model} if further else {}, Hosts("algo-1", ("algo-1",))),
         asked=hyperparameters,
         architecture=Architecture(
             algorithm="object-detection", values=hyperparameters.architecture()

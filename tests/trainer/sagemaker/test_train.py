@@ -174,6 +174,23 @@ def test_a_former_jobs_model_is_where_the_next_begins(
     assert list_versions(folders.model / "model") == [1]
 
 
+@pytest.mark.parametrize("multi_label", ["0", "1"])
+def test_a_classifier_that_is_trained_further_with_other_labels_is_told(
+    done: Folders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    multi_label: str,
+) -> None:
+    def untrained(*_: object) -> None:
+        """No training: what is asked of it is not of interest."""
+
+    monkeypatch.setattr("trainer.sagemaker.job.fit", untrained)
+    assert train(container(tmp_path, done, multi_label=multi_label)) == 0
+    told = "multi_label: the model in the model channel has 0, this job wants 1; all of its weights"
+    assert (told in caplog.text) == (multi_label == "1")
+
+
 @pytest.mark.parametrize(
     ("name", "found", "wanted"),
     [
