@@ -108,11 +108,13 @@ class TimeOver(ServerError):
 
 
 class GivenUp(ServerError):
-    """A request that was under way, or arriving, when the server had to end."""
+    """A request that was under way, or arriving, when the server had to end.
+
+    Its answer ends the connection, as all of a server that drains do, so it need not say so itself.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after_s = 1
-    ends_connection = True
 
     def __init__(self) -> None:
         super().__init__(
