@@ -2,10 +2,14 @@
 
 The whole body is held until it is packed, so that its length can be told: a proxy that speaks
 HTTP/1.0 takes no chunks.
+
+Of V2 it is the answers of inference alone, as with Triton, and no error: tritonclient's HTTP-aio client
+asks for packed answers by itself, in every request, and unpacks none but those.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -22,7 +26,7 @@ _LARGE: Final = 64 * 1024  # more is packed in a thread
 
 
 class PackedAnswers:
-    """ASGI middleware: packs the bodies of answers, those of every route alike.
+    """ASGI middleware: packs the bodies of answers.
 
     Args:
         app: What answers.
@@ -35,7 +39,8 @@ class PackedAnswers:
         """Pass a request on, and its answer back, packed if its client prefers that."""
         headers = scope.get("headers", ())  # as they are, because this is asked of each request
         asked = next((value for name, value in headers if name == b"accept-encoding"), b"")
-        encoding = choose_encoding(asked.decode("latin-1")) if asked else "identity"
+        packs = asked and _is_unpacked(scope["path"])
+        encoding = choose_encoding(asked.decode("latin-1")) if packs else "identity"
         if encoding == "identity":
             await self._app(scope, receive, send)
             return
@@ -57,11 +62,17 @@ class PackedAnswers:
             await response(scope, receive, send)
 
 
+def _is_unpacked(path: str) -> bool:
+    """Whether all clients that ask for packed answers of a path can read them."""
+    return not path.startswith("/v2/") or path.endswith("/infer")
+
+
 def _gains(head: Message) -> bool:
     """Whether it is worth it to pack the body behind this start of an answer."""
     headers = Headers(raw=head["headers"])
     picture = headers.get("content-type", "").startswith("image/")
-    return not picture and int(headers.get("content-length", "0")) >= _SMALLEST
+    long = int(headers.get("content-length", "0")) >= _SMALLEST
+    return head["status"] == HTTPStatus.OK and long and not picture
 
 
 async def _packed(head: Message, pieces: Sequence[Body], encoding: str) -> Response:

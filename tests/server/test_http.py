@@ -29,7 +29,7 @@ async def sent(
         raise AssertionError("a response reads nothing")
 
     async with counted_turns() as turns:
-        await response({"type": "http", "headers": headers}, receive, send)
+        await response({"type": "http", "path": "/", "headers": headers}, receive, send)
         return messages, turns()
 
 
