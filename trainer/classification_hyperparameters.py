@@ -87,6 +87,9 @@ class ClassificationHyperparameters(Hyperparameters):
         "implies; 0 leaves it",
     )
 
+    grey: bool = Field(
+        default=False, description="The model sees pictures in grey, in training and served"
+    )
     multi_label: bool = Field(
         default=False, description="A picture has any number of the labels, and scores are sigmoid"
     )

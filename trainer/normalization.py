@@ -7,6 +7,8 @@ from torch import Tensor
 
 MEAN: Final = (0.485, 0.456, 0.406)
 STD: Final = (0.229, 0.224, 0.225)
+LUMA: Final = (0.299, 0.587, 0.114)
+"""What red, green and blue are in grey: ITU-R 601-2, as PIL's L and OpenCV have it."""
 
 
 def normalize(pixels: Tensor) -> Tensor:
@@ -14,6 +16,19 @@ def normalize(pixels: Tensor) -> Tensor:
     mean = torch.tensor(MEAN, device=pixels.device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=pixels.device).view(1, 3, 1, 1)
     return (pixels - mean) / std
+
+
+def grey(inputs: Tensor) -> Tensor:
+    """The model's input[B, 3, H, W] -> that of the same pictures in grey, as PIL's L weighs colours.
+
+    A sum and no matrix: int8 quantises products of those.
+    """
+    weights, mean, std = (
+        torch.tensor(values, device=inputs.device, dtype=inputs.dtype).view(1, 3, 1, 1)
+        for values in (LUMA, MEAN, STD)
+    )
+    luma = ((inputs * std + mean) * weights).sum(dim=1, keepdim=True)
+    return (luma - mean) / std
 
 
 def to_unit(image: Tensor) -> Tensor:

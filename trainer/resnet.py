@@ -16,6 +16,7 @@ from transformers.models.resnet.modeling_resnet import (
 )
 
 from trainer.classification_hyperparameters import ClassificationHyperparameters
+from trainer.normalization import grey
 from trainer.weights import Family, labelled, load_pretrained, source_of
 
 
@@ -67,6 +68,8 @@ SIZES: Final = {
 class ResNet(ResNetForImageClassification):
     """transformers' ResNet, with another stem if its configuration says `small_images`.
 
+    It sees pictures in grey if that says `grey`: in training and wherever it serves.
+
     Attributes:
         positive_weights: What each label's pictures count in a training's loss beside those without
             the label, [K]; None counts all alike. It is no part of a checkpoint.
@@ -88,6 +91,8 @@ class ResNet(ResNetForImageClassification):
 
         labels[B] are of one label a picture, labels[B, M] of any number, filled up with NO_LABEL.
         """
+        if getattr(self.config, "grey", False):
+            pixel_values = grey(pixel_values)
         output: ImageClassifierOutputWithNoAttention = super().forward(pixel_values=pixel_values)
         if labels is not None and output.logits is not None:
             output.loss = self._loss(output.logits.float(), labels)
@@ -146,9 +151,10 @@ def build_resnet(wanted: ClassificationHyperparameters, labels: Sequence[str]) -
         WeightsUnavailable: The weights cannot be read or fetched.
     """
     problem = _PROBLEMS[wanted.multi_label]
+    colours = {"grey": True} if wanted.grey else {}
     if source := source_of(FAMILY, wanted):
         anew = wanted.reinitialize_top_layer
-        return load_pretrained(FAMILY, source, labels, anew, problem_type=problem)
+        return load_pretrained(FAMILY, source, labels, anew, problem_type=problem, **colours)
     size = SIZES[wanted.model]
     config = ResNetConfig(
         layer_type=size.layer_type,
@@ -157,7 +163,7 @@ def build_resnet(wanted: ClassificationHyperparameters, labels: Sequence[str]) -
         embedding_size=size.embedding_size,
     )
     stem = {"small_images": True} if size.small_images else {}
-    model = ResNet(labelled(config, labels, problem_type=problem, **stem))
+    model = ResNet(labelled(config, labels, problem_type=problem, **stem, **colours))
     start_blocks_as_identity(model)
     return model
 

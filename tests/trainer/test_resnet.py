@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from trainer.classification_hyperparameters import ClassificationHyperparameters
+from trainer.normalization import STD, grey, normalize, to_unit
 from trainer.resnet import SIZES, ResNet, build_resnet
 from trainer.tasks.classification import TASK
 
@@ -45,6 +48,25 @@ def test_small_nets_have_the_papers_number_of_weights() -> None:
             weights(module) for path, module in model.named_modules() if path.endswith(".shortcut")
         )
         assert (weights(model) - projections) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_grey_net_sees_a_coloured_picture_as_pil_makes_it_grey(tmp_path: Path) -> None:
+    """From its checkpoint, and in the served graph, too."""
+    wanted = ClassificationHyperparameters(model="resnet-tiny", grey=True)
+    build_resnet(wanted, LABELS).save_pretrained(tmp_path)
+    model = TASK.load_model(tmp_path)
+    colours = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
+    luma = [np.asarray(Image.fromarray(one.numpy()).convert("L").convert("RGB")) for one in colours]
+    in_grey = torch.tensor(np.stack(luma))
+    serving = TASK.serving_module(model)
+    with torch.no_grad():
+        scores = serving(colours)[0]
+        assert torch.allclose(scores, serving(in_grey)[0], atol=2e-3), "L is rounded to 1 of 255"
+        assert not torch.allclose(scores, serving(colours.flip(-1))[0], atol=2e-3)
+        unit = normalize(to_unit(in_grey))
+        assert torch.allclose(grey(unit), unit, atol=1e-5), "what is grey stays as it is"
+        spread = (grey(normalize(to_unit(colours))) - unit).abs() * torch.tensor(STD)[:, None, None]
+        assert spread.max() <= 0.5 / 255 + 1e-5
 
 
 def test_small_nets_begin_at_the_pictures_size_and_halve_it_twice() -> None:

@@ -97,8 +97,7 @@ class ImageClassification(SageMakerHyperparameters):
         default="3,224,224",
         description=(
             "Channels, height and width, `input_size`; a smaller training picture is an error "
-            "without resize, a larger one is cropped. Of 1 channel, grey pictures are read as "
-            "three equal ones"
+            "without resize, a larger one is cropped. Of 1 channel, pictures are seen in grey, `grey`"
         ),
     )
     kv_store: Literal["dist_sync", "dist_async"] | None = Field(
@@ -158,6 +157,11 @@ class ImageClassification(SageMakerHyperparameters):
         _, height, width = map(int, self.image_shape.split(","))
         return height, width
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether the input has one channel."""
+        return self.image_shape.startswith("1,")
+
     def faults(self) -> list[str]:
         """Combinations that SageMaker fails with, too, and some that would divide by 0."""
         faults = []
@@ -212,6 +216,7 @@ class ImageClassification(SageMakerHyperparameters):
                 "augmentation": self.augmentation_type,
                 "train_fit": "crop",
                 "resize": self.resize or 0,
+                "grey": self.is_grey,
                 "multi_label": bool(self.multi_label),
                 "use_weighted_loss": bool(self.multi_label and self.use_weighted_loss),
                 "top_k": 0 if self.multi_label else self.top_k or 0,
@@ -236,8 +241,11 @@ class ImageClassification(SageMakerHyperparameters):
             notes.append("use_weighted_loss: 1 is ignored; it weights the classes of multi_label")
         if self.top_k is not None and self.multi_label:
             notes.append("top_k: is ignored; a picture of multi_label has no one best label")
-        if self.image_shape.startswith("1,"):
-            notes.append(f"image_shape: {self.image_shape} is read as three equal channels")
+        if self.is_grey:
+            notes.append(
+                f"image_shape: {self.image_shape} is read as three equal channels, which show "
+                "coloured pictures in grey"
+            )
         return notes
 
     def read(self, channels: Mapping[str, "Channel"], workspace: Path) -> Dataset:

@@ -6,6 +6,7 @@ import pytest
 
 from contract.errors import OptionsError
 from tests.trainer.sagemaker.job import asked
+from trainer.classification_hyperparameters import ClassificationHyperparameters
 from trainer.detector_sizes import SIZES
 from trainer.sagemaker.detection_models import DEFAULT_MODEL, DETECTION_MODELS
 from trainer.sagemaker.hyperparameters import Host
@@ -284,6 +285,13 @@ def test_what_has_no_meaning_here_is_accepted_and_said() -> None:
         "regularizers_l2: is ignored; SageMaker's own table has no such name",
         "eps: is epsilon",
     ]
+
+
+def test_one_channel_is_grey() -> None:
+    for shape, is_grey in (("1,28,28", True), ("3,28,28", False)):
+        recipe = asked("image-classification", image_shape=shape).recipe()
+        assert isinstance(recipe, ClassificationHyperparameters)
+        assert recipe.grey == is_grey
 
 
 @pytest.mark.parametrize("name", ["train_only_on_top_layer", "train_only_top_layer"])
