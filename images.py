@@ -48,6 +48,9 @@ _HINTS: Final[Mapping[str, str]] = {
     "PIP_EXTRA_INDEX_URL=https://pypi.nvidia.com or to a mirror of it",
 }
 """What else is to be said of a build that failed, by its extra."""
+UNLUCKY: Final = "sealing memfd copy: Device or resource busy"
+"""What buildah says where the kernel still holds a page of the copy of itself that it runs a step by."""
+
 _LABEL: Final = "org.opencontainers.image"
 
 
@@ -281,6 +284,16 @@ def _git(*arguments: str) -> str:
 
 
 def _run(command: Sequence[str]) -> str:
+    """What a command prints, which is printed here, too; a second try where buildah was out of luck."""
+    lines, status = _print(command)
+    if status and any(UNLUCKY in line for line in lines):
+        lines, status = _print(command)
+    if status:
+        raise ImagesError(f"`{' '.join(command[:2])}` ended with status {status}")
+    return "".join(lines)
+
+
+def _print(command: Sequence[str]) -> tuple[list[str], int]:
     # Docker's older builder, which some installations still start with, knows no secrets.
     environ = {**os.environ, "DOCKER_BUILDKIT": "1"}
     with (
@@ -293,9 +306,7 @@ def _run(command: Sequence[str]) -> str:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             lines.append(line)
-    if process.returncode:
-        raise ImagesError(f"`{' '.join(command[:2])}` ended with status {process.returncode}")
-    return "".join(lines)
+    return lines, process.returncode
 
 
 def _answer(command: Sequence[str]) -> str:

@@ -203,11 +203,16 @@ class Server(kserve.ModelServer):
     def _say_close(self) -> None:
         """End each connection of REST with its next answer, so that no client's next request is lost.
 
-        uvicorn makes the headers of all answers anew each second, of those of its configuration.
+        uvicorn makes the headers of all answers anew each second, of those of its configuration; a
+        request under way has those of its own second.
         """
         server = self._rest_server._server
         for headers in (server.server_state.default_headers, server.config.encoded_headers):
             headers.append(_CLOSE)
+        for connection in server.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None:
+                cycle.keep_alive = False
 
     async def _drain(self, rest: "asyncio.Task[None]") -> None:
         self._repository.draining = True

@@ -151,10 +151,9 @@ def build_resnet(wanted: ClassificationHyperparameters, labels: Sequence[str]) -
         WeightsUnavailable: The weights cannot be read or fetched.
     """
     problem = _PROBLEMS[wanted.multi_label]
-    colours = {"grey": True} if wanted.grey else {}
     if source := source_of(FAMILY, wanted):
         anew = wanted.reinitialize_top_layer
-        return load_pretrained(FAMILY, source, labels, anew, problem_type=problem, **colours)
+        return load_pretrained(FAMILY, source, labels, anew, problem_type=problem, grey=wanted.grey)
     size = SIZES[wanted.model]
     config = ResNetConfig(
         layer_type=size.layer_type,
@@ -163,6 +162,7 @@ def build_resnet(wanted: ClassificationHyperparameters, labels: Sequence[str]) -
         embedding_size=size.embedding_size,
     )
     stem = {"small_images": True} if size.small_images else {}
+    colours = {"grey": True} if wanted.grey else {}
     model = ResNet(labelled(config, labels, problem_type=problem, **stem, **colours))
     start_blocks_as_identity(model)
     return model

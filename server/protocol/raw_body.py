@@ -6,9 +6,10 @@ InferenceRequest::Normalize of its core.
 
 import math
 from dataclasses import dataclass
+from io import BytesIO
 
 from contract.model_config import ModelConfig, TensorSpec
-from contract.pictures import begins_as_file
+from contract.pictures import begins_as_file, upright_size
 from server.errors import RequestError
 from server.shared_memory import SharedMemory
 from server.tensors import BYTES, NUMPY_OF_DATATYPE, Tensor, tensor_from_raw
@@ -44,7 +45,7 @@ def only_input(body: bytes, target: Target) -> Tensor:
     dims = list(spec.dims)
     tensor_bytes = math.prod(dims) * _item_bytes(spec.datatype)
     fits = len(config.inputs) == 1 and len(body) == tensor_bytes
-    if target.pictures and (not fits or begins_as_file(body)):
+    if target.pictures and (not fits or _is_file(body)):
         return Tensor(spec.name, BYTES, (1,), elements=(body,))
     if fault := _fault(config, spec):
         raise RequestError(f"[request id: <id_unknown>] {fault}")
@@ -54,6 +55,11 @@ def only_input(body: bytes, target: Target) -> Tensor:
     if -1 in dims:
         dims[dims.index(-1)] = len(body) // max(1, -tensor_bytes)
     return tensor_from_raw(spec.name, spec.datatype, [*batch, *dims], memoryview(body), config.name)
+
+
+def _is_file(body: bytes) -> bool:
+    """Whether a body that may be pixels is a picture file, by its header."""
+    return begins_as_file(body) and upright_size(BytesIO(body)) is not None
 
 
 def _fault(config: ModelConfig, spec: TensorSpec) -> str:

@@ -78,7 +78,8 @@ class Infer:
         target = Target(version.config, version.task is not None, memory, max_depth)
         header = request.headers.get(oip_json.HEADER_LENGTH)
         parse = partial(oip_json.parse_infer_request, body, header, target)
-        slots = memory.in_use and oip_json.may_name_slot(body)
+        # What is longer is parsed in a thread whatever it names, and not searched on the event loop.
+        slots = memory.in_use and len(body) <= LARGE and oip_json.may_name_slot(body)
         return await self._apart(len(body), parse, slots=slots)
 
     async def model_infer(self, received: oip_messages.ReceivedInfer) -> bytes:

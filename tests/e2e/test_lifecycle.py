@@ -160,6 +160,7 @@ def test_sigterm_turns_readiness_off_and_finishes_the_requests_under_way(tmp_pat
             assert live.status_code == 200
             assert live.headers["Connection"] == "close"  # the next request takes another server
             assert under_way.result().status_code == 200
+            assert under_way.result().headers["Connection"] == "close"
         assert server.process.wait(timeout=30) == 0
     finally:
         server.process.kill()

@@ -101,6 +101,13 @@ def test_a_picture_file_as_long_as_the_pixels_is_a_file(rest: httpx.Client) -> N
     assert long.tolist() == alone.tolist()
 
 
+def test_pixels_that_begin_as_a_file_are_pixels(rest: httpx.Client) -> None:
+    image = pixels(0)
+    image.reshape(-1)[:4] = (0xFF, 0xD8, 0xFF, 0xC8)  # a JPEG's beginning, and then noise
+    response = rest.post(INFER, content=image.tobytes(), headers=RAW)
+    np.testing.assert_allclose(raw_output(response)[0], colour_scores(image)[0], atol=1e-5)
+
+
 def test_a_raw_body_is_one_string(rest: httpx.Client) -> None:
     text = "h\u00e9".encode()
     response = rest.post("/v2/models/text/infer", content=text, headers=RAW)

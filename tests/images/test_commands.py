@@ -183,6 +183,30 @@ def test_docker_builds_with_the_builder_that_knows_secrets(
     assert build_image("docker", CPU, {}) == "buildkit is 1\n"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_build_that_buildah_had_no_luck_with_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The kernel refuses at random to seal the copy of itself that buildah runs a step by."""
+    program = tmp_path / "buildah"
+    program.write_text(
+        f"""#!/bin/sh
+echo tried >>{tmp_path}/tries
+[ $(wc -l <{tmp_path}/tries) -gt {times} ] && echo built && exit 0
+echo 'Close_Fd sealing memfd copy: Device or resource busy'
+exit 1
+"""
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    if times == 1:
+        assert build_image("buildah", CPU, {}) == "built\n"
+    else:
+        with pytest.raises(ImagesError, match="ended with status 1"):
+            build_image("buildah", CPU, {})
+    assert (tmp_path / "tries").read_text() == "tried\n" * 2
+
+
 @pytest.mark.parametrize(
     ("extra", "hint"), [("cpu", ""), ("tensorrt", r"\. .*set PIP_EXTRA_INDEX_URL=.*")]
 )

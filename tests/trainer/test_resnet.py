@@ -50,6 +50,14 @@ def test_small_nets_have_the_papers_number_of_weights() -> None:
         assert (weights(model) - projections) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
+def test_weights_of_a_grey_net_see_colours_where_grey_is_not_asked_for(tmp_path: Path) -> None:
+    build_resnet(
+        ClassificationHyperparameters(model="resnet-tiny", grey=True), LABELS
+    ).save_pretrained(tmp_path)
+    further = ClassificationHyperparameters(model=str(tmp_path))
+    assert build_resnet(further, LABELS).config.grey is False
+
+
 def test_grey_net_sees_a_coloured_picture_as_pil_makes_it_grey(tmp_path: Path) -> None:
     """From its checkpoint, and in the served graph, too."""
     wanted = ClassificationHyperparameters(model="resnet-tiny", grey=True)
