@@ -105,7 +105,7 @@ def check_unread(tensor: Tensor, config: ModelConfig, request_id: str, *, pictur
     about = _about(request_id)
     spec = next((spec for spec in config.inputs if spec.name == tensor.name), None)
     if spec is None:
-        raise RequestError(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
+        raise _unexpected(tensor.name, config)
     if pictures and tensor.datatype == BYTES:
         return
     if config.max_batch_size:
@@ -124,7 +124,7 @@ def _check_outputs(asked: Sequence[RequestedOutput], config: ModelConfig) -> Non
 
 def _check_pictures(tensor: Tensor, config: ModelConfig) -> None:
     if tensor.name != config.inputs[0].name:
-        raise RequestError(f"unexpected inference input '{tensor.name}' for model '{config.name}'")
+        raise _unexpected(tensor.name, config)
     count = len(tensor.elements)
     if not count or tensor.shape not in ((count,), (count, 1)):
         raise RequestError(
@@ -145,9 +145,13 @@ def _check_names(given: Sequence[str], config: ModelConfig, about: str) -> None:
         raise RequestError(_wrong_count(config, given, missing, about))
     for name in given:
         if name not in names:
-            raise RequestError(f"unexpected inference input '{name}' for model '{config.name}'")
+            raise _unexpected(name, config)
     if missing:  # and optional ones in their place
         raise RequestError(_wrong_count(config, given, missing, about))
+
+
+def _unexpected(name: str, config: ModelConfig) -> RequestError:
+    return RequestError(f"unexpected inference input '{name}' for model '{config.name}'")
 
 
 def _wrong_count(

@@ -78,9 +78,7 @@ class Infer:
         target = Target(version.config, version.task is not None, memory, max_depth)
         header = request.headers.get(oip_json.HEADER_LENGTH)
         parse = partial(oip_json.parse_infer_request, body, header, target)
-        # What is longer is parsed in a thread whatever it names, and not searched on the event loop.
-        slots = memory.in_use and len(body) <= LARGE and oip_json.may_name_slot(body)
-        return await self._apart(len(body), parse, slots=slots)
+        return await self._apart(len(body), parse, partial(oip_json.may_name_slot, body))
 
     async def model_infer(self, received: oip_messages.ReceivedInfer) -> bytes:
         """Run a model on the request's tensors; a ModelInferResponse on the wire."""
@@ -91,8 +89,8 @@ class Infer:
         model = self._v2.repository.find(request.model_name)
         with model.use(request.model_version) as version:
             parse = partial(oip_messages.parse_infer_request, received, version.config, memory)
-            slots = memory.in_use and oip_messages.names_slot(received, version.config)
-            parsed = await self._apart(received.size, parse, slots=slots)
+            names_slot = partial(oip_messages.names_slot, received, version.config)
+            parsed = await self._apart(received.size, parse, names_slot)
             logger.debug("infer model=%s version=%d id=%s", model.name, version.number, request.id)
             outputs = await version.infer(parsed.request)
         write = partial(
@@ -105,9 +103,14 @@ class Infer:
         )
         return await self._written(write, outputs)
 
-    async def _apart(self, size: int, parse: Callable[[], MadeT], *, slots: bool) -> MadeT:
-        """What `parse` makes of a request of `size` bytes: in a thread if it may take long."""
-        if slots and size <= LARGE:  # few bytes may name many in shared memory
+    async def _apart(
+        self, size: int, parse: Callable[[], MadeT], names_slot: Callable[[], bool]
+    ) -> MadeT:
+        """What `parse` makes of a request of `size` bytes: in a thread if it may take long.
+
+        A short one may name many bytes in shared memory; it alone is asked, as that takes time, too.
+        """
+        if size <= LARGE and self._v2.shared_memory.in_use and names_slot():
             return await self._v2.bodies.copy(parse)
         return await self._v2.bodies.parse(size, parse)
 

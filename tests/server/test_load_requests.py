@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from server.errors import LoadFailed, ModelNotFound, NotPolled
+from server.repository import Repository
 from server.runtime import Runtime
 from server.sources import ModelFolder
 from server.stamps import ModelStamp, stamp_model
@@ -204,17 +205,22 @@ def test_a_version_is_stopped_only_when_its_last_request_ends(
     asyncio.run(run())
 
 
+async def ask_and_leave(served: Repository, name: str) -> None:
+    """A client that asks for a model's load and leaves while it is under way."""
+    request = asyncio.create_task(served.load(name))
+    await until(lambda: name in served.models)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
 def test_a_client_that_leaves_does_not_leave_a_model_half_loaded(
     tmp_path: Path, runtime: Runtime
 ) -> None:
     async def run() -> None:
         publish_colour_model(tmp_path, "m")
         async with repository(tmp_path, runtime, explicit()) as served:
-            request = asyncio.create_task(served.load("m"))
-            await until(lambda: "m" in served.models)
-            request.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await request
+            await ask_and_leave(served, "m")
             await until(lambda: states(served) == {"m 1": "READY"})
 
     asyncio.run(run())
@@ -231,11 +237,7 @@ def test_a_client_that_leaves_a_load_which_fails_does_not_leave_the_server_unrea
 
     async def run() -> None:
         async with repository(tmp_path, runtime, explicit()) as served:
-            request = asyncio.create_task(served.load("bad"))
-            await until(lambda: "bad" in served.models)
-            request.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await request
+            await ask_and_leave(served, "bad")
             client_left.set()
             await until(lambda: states(served) == {"bad": "UNAVAILABLE"})
             assert served.ready

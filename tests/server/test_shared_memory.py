@@ -8,7 +8,7 @@ import pytest
 from contract.model_config import parse_model_config
 from server.errors import AlreadyExists, RegionNotFound, RequestError, TooMany, Unsupported
 from server.protocol.slots import SlotReader
-from server.shared_memory import FOLDER, SharedMemory
+from server.shared_memory import FOLDER, SharedMemory, Slot
 
 MODEL = parse_model_config(
     """{"name": "m", "max_batch_size": 8, "input": [
@@ -164,52 +164,50 @@ def test_what_is_more_than_one_call_takes_is_read_and_written_whole(
     assert bytes(content(posix)[:64]) == bytes([0, 1, *range(100, 150), *range(52, 64)])
 
 
-def test_a_tensor_of_another_size_than_its_memory_is_not_read(regions: SharedMemory) -> None:
-    """The region is a file of a TiB, of holes."""
+@pytest.fixture
+def holes(regions: SharedMemory) -> Iterator[Slot]:
+    """All of a region that is a file of a TiB, of holes."""
     path = FOLDER / f"aperture-test-{os.getpid()}-holes"
     path.touch()
     try:
         os.truncate(path, 1 << 40)
         regions.register("r", path.name, 0, 1 << 40)
-        slot = regions.slot("r", 0, 1 << 40)
-        reader = SlotReader(regions, MODEL, "")
-        with pytest.raises(RequestError, match=r"Expected 4, got 1099511627776$"):
-            reader.tensor("x", "FP32", [1, 1], slot)
-        with pytest.raises(TooMany, match="274877906944 string elements"):
-            reader.tensor("x", "BYTES", [1 << 38], slot)
+        yield regions.slot("r", 0, 1 << 40)
     finally:
         path.unlink()
 
 
+def test_a_tensor_of_another_size_than_its_memory_is_not_read(
+    regions: SharedMemory, holes: Slot
+) -> None:
+    reader = SlotReader(regions, MODEL, "")
+    with pytest.raises(RequestError, match=r"Expected 4, got 1099511627776$"):
+        reader.tensor("x", "FP32", [1, 1], holes)
+    with pytest.raises(TooMany, match="274877906944 string elements"):
+        reader.tensor("x", "BYTES", [1 << 38], holes)
+
+
 @pytest.mark.parametrize(
-    ("name", "datatype", "shape", "problem"),
+    ("tensor", "problem"),
     [
-        ("z", "FP32", [1 << 36, 4], "unexpected inference input 'z' for model 'm'"),
-        ("x", "INT32", [1, 1 << 38], r"\[request id: 7\] .* data-type is 'INT32', but model 'm'"),
-        ("x", "FP32", [1, 1 << 38], r"Expected \[-1,4\], got \[1,274877906944\]"),
-        ("x", "FP32", [1 << 36, 4], "68719476736 batch rows; the limit of this server is 1048576"),
+        (("z", "FP32", [1 << 36, 4]), "unexpected inference input 'z' for model 'm'"),
+        (("x", "INT32", [1, 1 << 38]), r"\[request id: 7\] .* data-type is 'INT32', but model 'm'"),
+        (("x", "FP32", [1, 1 << 38]), r"Expected \[-1,4\], got \[1,274877906944\]"),
         (
-            "long",
-            "FP32",
-            [1, 1 << 38],
+            ("x", "FP32", [1 << 36, 4]),
+            "68719476736 batch rows; the limit of this server is 1048576",
+        ),
+        (
+            ("long", "FP32", [1, 1 << 38]),
             "1099511627776 bytes of inputs in shared memory .* 67108864",
         ),
     ],
 )
 def test_a_tensor_that_is_none_of_the_models_or_too_large_is_not_read(
-    regions: SharedMemory, name: str, datatype: str, shape: list[int], problem: str
+    regions: SharedMemory, holes: Slot, tensor: tuple[str, str, list[int]], problem: str
 ) -> None:
-    """The region is a file of a TiB, of holes."""
-    path = FOLDER / f"aperture-test-{os.getpid()}-holes"
-    path.touch()
-    try:
-        os.truncate(path, 1 << 40)
-        regions.register("r", path.name, 0, 1 << 40)
-        slot = regions.slot("r", 0, 1 << 40)
-        with pytest.raises(RequestError, match=problem):
-            SlotReader(regions, MODEL, "7").tensor(name, datatype, shape, slot)
-    finally:
-        path.unlink()
+    with pytest.raises(RequestError, match=problem):
+        SlotReader(regions, MODEL, "7").tensor(*tensor, holes)
 
 
 def test_the_inputs_of_a_request_are_limited_together(posix: PosixMemory) -> None:
